@@ -1,0 +1,62 @@
+package cvd
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// SnapshotID names a snapshot: eight random bytes, shown as 16 hexadecimal digits.
+type SnapshotID [8]byte
+
+// NewSnapshotID returns a fresh id.
+func NewSnapshotID() (id SnapshotID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
+
+// ParseSnapshotID reads what String writes.
+func ParseSnapshotID(s string) (id SnapshotID, err error) {
+	if n, err := hex.Decode(id[:], []byte(s)); err != nil || n != len(id) || len(s) != 2*len(id) {
+		return SnapshotID{}, fmt.Errorf("snapshot id %q: want 16 hexadecimal digits", s)
+	}
+	return id, nil
+}
+
+// String is the id in hexadecimal.
+func (id SnapshotID) String() string { return hex.EncodeToString(id[:]) }
+
+// IsZero says whether the id is unset.
+func (id SnapshotID) IsZero() bool { return id == SnapshotID{} }
+
+// MarshalText implements encoding.TextMarshaler.
+func (id SnapshotID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *SnapshotID) UnmarshalText(b []byte) (err error) {
+	*id, err = ParseSnapshotID(string(b))
+	return err
+}
+
+// Snapshot is one root plus who, when, and under what it was made.
+type Snapshot struct {
+	ID   SnapshotID `json:"id"`
+	CVD  string     `json:"cvd"`
+	Root Root       `json:"root"`
+	// Parent is the snapshot of the same CVD before it, zero for the first.
+	Parent SnapshotID `json:"parent,omitzero"`
+	// Device is the name of the endpoint that made it, Host its machine's name.
+	Device string    `json:"device"`
+	Host   string    `json:"host,omitempty"`
+	Taken  time.Time `json:"taken"`
+	// Sums is what it holds.
+	Files uint64 `json:"files"`
+	Dirs  uint64 `json:"dirs"`
+	Bytes uint64 `json:"bytes"`
+	// Unreadable counts what could not be read and is missing in it.
+	Unreadable uint64 `json:"unreadable,omitempty"`
+	// Layers and Policy are those it was made under.
+	Layers []Root `json:"layers,omitempty"`
+	Policy string `json:"policy,omitempty"`
+}

@@ -1,0 +1,117 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/looming-project/looming/vfs/chunk"
+)
+
+// Sentinels of what can go wrong across the network. A problem that came over
+// the wire unwraps to one of them, so errors.Is works on both sides.
+var (
+	ErrInvalid     = errors.New("invalid request")
+	ErrDenied      = errors.New("not allowed")
+	ErrPending     = errors.New("waiting for approval")
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("conflict")
+	ErrExpired     = errors.New("upload session expired")
+	ErrIncomplete  = errors.New("snapshot incomplete")
+	ErrFull        = errors.New("out of space")
+	ErrIntegrity   = errors.New("integrity")
+	ErrUnavailable = errors.New("temporarily unavailable")
+	ErrInternal    = errors.New("internal error")
+	// ErrUnreachable never crosses the wire: no server answered.
+	ErrUnreachable = errors.New("server out of reach")
+)
+
+// codes is the one table from error to wire code and HTTP status.
+var codes = []struct {
+	code   string
+	status int
+	err    error
+}{
+	{"invalid", http.StatusBadRequest, ErrInvalid},
+	{"pending", http.StatusForbidden, ErrPending},
+	{"denied", http.StatusForbidden, ErrDenied},
+	{"not-found", http.StatusNotFound, ErrNotFound},
+	{"expired", http.StatusGone, ErrExpired},
+	{"incomplete", http.StatusConflict, ErrIncomplete},
+	{"conflict", http.StatusConflict, ErrConflict},
+	{"full", http.StatusInsufficientStorage, ErrFull},
+	{"integrity", http.StatusUnprocessableEntity, ErrIntegrity},
+	{"integrity", http.StatusUnprocessableEntity, chunk.ErrDamaged},
+	{"not-found", http.StatusNotFound, chunk.ErrNotFound},
+	{"unavailable", http.StatusServiceUnavailable, ErrUnavailable},
+	{"internal", http.StatusInternalServerError, ErrInternal},
+}
+
+// Problem is an RFC 9457 problem document, the body of every failed request.
+type Problem struct {
+	// Type is "looming:" and a code of the table in PROTOCOL.md.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Detail is for a person: what failed, on what, and what to do.
+	Detail string `json:"detail,omitempty"`
+	// Missing lists chunks that an incomplete snapshot lacks, at most 1000.
+	Missing []chunk.ID `json:"missing,omitempty"`
+}
+
+// Error is the detail, or the title where there is none.
+func (p *Problem) Error() string {
+	if p.Detail != "" {
+		return p.Detail
+	}
+	return p.Title
+}
+
+// Unwrap gives the sentinel, so that errors.Is works.
+func (p *Problem) Unwrap() error {
+	for _, c := range codes {
+		if p.Type == "looming:"+c.code {
+			return c.err
+		}
+	}
+	return ErrInternal
+}
+
+// ProblemOf makes the document for an error. Errors without a sentinel become
+// "internal", and their text stays on the server.
+func ProblemOf(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return &Problem{Type: "looming:" + c.code, Title: c.err.Error(), Status: c.status, Detail: err.Error()}
+		}
+	}
+	return &Problem{Type: "looming:internal", Title: ErrInternal.Error(), Status: http.StatusInternalServerError,
+		Detail: "the server could not do this; its log says why"}
+}
+
+// WriteProblem answers a request with an error.
+func WriteProblem(w http.ResponseWriter, err error) {
+	p := ProblemOf(err)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
+}
+
+// ReadProblem reads the error out of a response that is not a success.
+func ReadProblem(r *http.Response) error {
+	p := &Problem{}
+	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil || json.Unmarshal(b, p) != nil || p.Type == "" {
+		p = &Problem{Type: "looming:internal", Title: fmt.Sprintf("the server answered %s", r.Status), Status: r.StatusCode}
+		if r.StatusCode == http.StatusServiceUnavailable || r.StatusCode == http.StatusBadGateway {
+			p.Type = "looming:unavailable"
+		}
+	}
+	return p
+}
