@@ -1,0 +1,151 @@
+package link
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// slack is how far the line may lag behind the clock and still catch
+	// up. It stands for what a late timer would take from the rate.
+	slack = 3 * time.Millisecond
+
+	minSegment = 1448
+	maxSegment = 16 << 10
+	minBuffer  = 32 << 10
+	// what a line without a rate holds in its buffer
+	freeBuffer = 4 << 20
+)
+
+// A lane is one direction of a link: one line that all flows share. It sends
+// one segment at a time, the flows taking turns.
+type lane struct {
+	gate  *gate
+	moved atomic.Int64 // bytes that have crossed the line
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	rate   Rate
+	delay  time.Duration // one way
+	jitter time.Duration
+	buffer int       // bytes that may wait before the line; 0 is by rate and delay
+	free   time.Time // when the line has sent what it has taken
+	turn   []*flow   // flows with something to send, the next one first
+}
+
+func newLane(g *gate, rate Rate, o Options) *lane {
+	return &lane{
+		gate: g, wake: make(chan struct{}, 1),
+		rate: rate, delay: o.Delay / 2, jitter: o.Jitter, buffer: o.Buffer,
+	}
+}
+
+// run sends until ctx is done.
+func (l *lane) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for l.gate.pass(ctx) == nil {
+		wait := l.send(time.Now())
+		if wait == 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// send puts one segment on the line, if there is one and the line is free,
+// and says how long to wait before the next call.
+func (l *lane) send(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.turn) == 0 {
+		return time.Hour
+	}
+	if wait := l.free.Sub(now); wait > 0 {
+		return wait
+	}
+	f := l.turn[0]
+	l.turn = l.turn[1:]
+	s := f.takeLocked()
+	if len(f.waiting) > 0 {
+		l.turn = append(l.turn, f)
+	}
+	l.free = later(l.free, now.Add(-slack)).Add(l.rate.takes(len(s.bytes)))
+	s.due = later(l.free, now).Add(l.delay)
+	if l.jitter > 0 {
+		s.due = s.due.Add(rand.N(l.jitter))
+	}
+	l.moved.Add(int64(len(s.bytes)))
+	f.departLocked(s)
+	return 0
+}
+
+// nudge tells the lane that there is something to send.
+func (l *lane) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lane) setRate(r Rate) {
+	l.mu.Lock()
+	l.rate = r
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// segment is the size in which flows take turns: a millisecond of the line,
+// but not smaller than a packet.
+func (l *lane) segment() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segmentLocked()
+}
+
+func (l *lane) segmentLocked() int {
+	if l.rate == 0 {
+		return maxSegment
+	}
+	return min(max(l.rate.bytesIn(time.Millisecond), minSegment), maxSegment)
+}
+
+// bufferLocked is how many bytes may wait before the line in all.
+func (l *lane) bufferLocked() int {
+	switch {
+	case l.buffer > 0:
+		return l.buffer
+	case l.rate == 0:
+		return freeBuffer
+	}
+	return max(l.rate.bytesIn(2*2*l.delay), minBuffer)
+}
+
+// roomLocked says whether a flow with these bytes before the line, and these
+// on their way behind it, may hand in more. Each flow has an equal share of
+// the buffer. What is on its way is bounded too, as by a receiver's window,
+// so that a receiver who does not read stops the sender.
+func (l *lane) roomLocked(waiting, onWay int) bool {
+	share := max(l.bufferLocked()/max(len(l.turn), 1), 2*l.segmentLocked())
+	pipe := max(l.rate.bytesIn(2*l.delay+2*l.jitter), minBuffer)
+	if l.rate == 0 {
+		pipe = 4 * freeBuffer
+	}
+	return waiting < share && waiting+onWay < share+pipe
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
