@@ -51,6 +51,8 @@ func (l *Link) Restore() error {
 		}
 		l.listener, l.refuses = listener, false
 	}
+	l.up.resume()
+	l.down.resume()
 	l.gate.open()
 	return nil
 }

@@ -74,7 +74,7 @@ func (f *flow) tryPush(s segment) bool {
 	f.waiting = append(f.waiting, s)
 	f.waitingBytes += len(s.bytes)
 	if len(f.waiting) == 1 {
-		l.turn = append(l.turn, f)
+		l.joinLocked(f)
 	}
 	return true
 }

@@ -10,8 +10,9 @@ import (
 
 const (
 	// slack is how far the line may lag behind the clock and still catch
-	// up. It stands for what a late timer would take from the rate.
-	slack = 3 * time.Millisecond
+	// up, while it has something to send: timers can be late by so much on a
+	// busy machine, and must not take from the rate.
+	slack = 50 * time.Millisecond
 
 	minSegment = 1448
 	maxSegment = 16 << 10
@@ -32,7 +33,7 @@ type lane struct {
 	delay  time.Duration // one way
 	jitter time.Duration
 	buffer int       // bytes that may wait before the line; 0 is by rate and delay
-	free   time.Time // when the line has sent what it has taken
+	free   time.Time // when the line has sent what it has taken, by its rate
 	turn   []*flow   // flows with something to send, the next one first
 }
 
@@ -80,7 +81,7 @@ func (l *lane) send(now time.Time) time.Duration {
 		l.turn = append(l.turn, f)
 	}
 	l.free = later(l.free, now.Add(-slack)).Add(l.rate.takes(len(s.bytes)))
-	s.due = later(l.free, now).Add(l.delay)
+	s.due = l.free.Add(l.delay)
 	if l.jitter > 0 {
 		s.due = s.due.Add(rand.N(l.jitter))
 	}
@@ -89,12 +90,27 @@ func (l *lane) send(now time.Time) time.Duration {
 	return 0
 }
 
+// joinLocked gives f its turn. A line that was idle starts now.
+func (l *lane) joinLocked(f *flow) {
+	if len(l.turn) == 0 {
+		l.free = later(l.free, time.Now())
+	}
+	l.turn = append(l.turn, f)
+}
+
 // nudge tells the lane that there is something to send.
 func (l *lane) nudge() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// resume makes the line start anew, without catching up.
+func (l *lane) resume() {
+	l.mu.Lock()
+	l.free = later(l.free, time.Now())
+	l.mu.Unlock()
 }
 
 func (l *lane) setRate(r Rate) {

@@ -16,6 +16,9 @@ import (
 // These tests run the line on a synthetic clock, over pipes without buffers of
 // their own, so they state times exactly.
 
+// grain is the time of a segment and a bit.
+const grain = 2 * time.Millisecond
+
 // pipe is a net.Pipe whose ends can be half closed.
 type pipe struct {
 	net.Conn
@@ -115,9 +118,8 @@ func TestRateAndDelay(t *testing.T) {
 			if !bytes.Equal(got, sent) {
 				t.Errorf("%s arrived changed", way.name)
 			}
-			// The line may make up for idle time by its slack, not by more.
 			ideal := way.ideal + 25*time.Millisecond
-			within(t, way.name, time.Since(began), ideal-2*slack, ideal+2*slack)
+			within(t, way.name, time.Since(began), ideal-grain, ideal+grain)
 		}
 		if s := l.Stats(); s.Up != 1_000_000 || s.Down != 1_000_000 || s.Open != 1 {
 			t.Errorf("Stats() = %+v, must count a megabyte in each direction on one connection", s)
@@ -179,7 +181,7 @@ func TestSmallRequestPassesBulk(t *testing.T) {
 		}
 		// 4096 bytes are two turns, and each turn passes eight segments of a
 		// millisecond.
-		most := o.Delay + 2*(bulks+1)*time.Millisecond + 2*slack
+		most := o.Delay + 2*(bulks+1)*time.Millisecond + 2*grain
 		within(t, "a request beside bulk", time.Since(began), o.Delay, most)
 	})
 }
@@ -249,7 +251,7 @@ func TestSilentCutStalls(t *testing.T) {
 			t.Error("the bytes arrived changed after a cut")
 		}
 		ideal := time.Minute + 525*time.Millisecond
-		within(t, "half a megabyte with a minute's cut", time.Since(began), ideal-30*time.Millisecond, ideal+2*slack)
+		within(t, "half a megabyte with a minute's cut", time.Since(began), ideal-grain, ideal+2*grain)
 		client.Close()
 		server.Close()
 	})
