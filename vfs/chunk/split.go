@@ -6,11 +6,6 @@ import (
 	"math/bits"
 )
 
-// Cut says how a file is cut by content: no chunk but the last is smaller than
-// Min, none is larger than Max, and they are Avg bytes long on average. Avg is
-// a power of two.
-type Cut struct{ Min, Avg, Max int }
-
 // A Splitter cuts a stream by content with FastCDC (Xia et al., USENIX ATC
 // 2016), normalised by two bits, so that equal runs are cut equally wherever
 // they stand. Streams of up to WholeMax bytes are one chunk.
