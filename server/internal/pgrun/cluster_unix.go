@@ -1,0 +1,227 @@
+//go:build unix
+
+package pgrun
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/looming-project/looming/vfs/durable"
+)
+
+// cluster is what is known about the directory once it is ready to run.
+type cluster struct {
+	dir, data, logs string
+	socket          string // directory of the socket
+	bin             binaries
+	as              account
+	log             *slog.Logger
+}
+
+// socketMax is the longest path of a Unix socket, in bytes, on the systems that allow the least.
+const socketMax = 103
+
+// prepare makes the cluster where there is none, and brings configuration and owners in order.
+func prepare(ctx context.Context, o Options) (*cluster, error) {
+	if err := durable.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.EvalSymlinks(o.Dir) // as /proc names it
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{dir: dir, data: filepath.Join(dir, "cluster"), logs: filepath.Join(dir, "log"), log: o.Log}
+	major, err := clusterMajor(c.data)
+	if err != nil {
+		return nil, err
+	}
+	if c.bin, err = findBinaries(ctx, o, major); err != nil {
+		return nil, err
+	}
+	if c.as, err = chooseAccount(c.data); err != nil {
+		return nil, err
+	}
+	if err := c.directories(); err != nil {
+		return nil, c.explain(err)
+	}
+	if major == 0 {
+		if err := c.initialize(ctx); err != nil {
+			return nil, c.explain(err)
+		}
+	}
+	return c, c.explain(c.configure(o.Settings))
+}
+
+// directories makes what lies around the cluster.
+func (c *cluster) directories() error {
+	if err := c.as.mayEnter(c.dir); err != nil {
+		return err
+	}
+	c.socket = socketDir(c.dir)
+	for _, d := range []string{c.dir, c.logs, c.socket} {
+		if err := c.ownDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownDir makes a directory that only the account may enter. A directory that somebody else put there, as can happen
+// where all may write, is refused.
+func (c *cluster) ownDir(path string) error {
+	if err := durable.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || ok && st.Uid != c.as.uid && st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%w: %s belongs to somebody else: remove it, or chown it", ErrOwner, path)
+	}
+	if err := os.Chmod(path, 0o700); err != nil {
+		return err
+	}
+	return c.as.own(path)
+}
+
+// socketDir is DIR/run, or where that is too long for a socket, or has characters that the setting would need quoted,
+// a directory named after it in one for run-time files.
+func socketDir(dir string) string {
+	run := filepath.Join(dir, "run")
+	if len(run)+len("/.s.PGSQL."+port) <= socketMax && strings.IndexFunc(run, odd) < 0 {
+		return run
+	}
+	sum := sha256.Sum256([]byte(dir))
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	if os.Geteuid() == 0 {
+		base = "/run"
+	}
+	if info, err := os.Stat(base); err != nil || !info.IsDir() || len(base) > 40 {
+		base = "/tmp"
+	}
+	return filepath.Join(base, "looming-"+hex.EncodeToString(sum[:8]))
+}
+
+func odd(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@", r))
+}
+
+// initialize makes the cluster beside its name and puts it there when it is whole. What an initdb that was cut off
+// left behind never had the name, so it holds nothing and goes.
+func (c *cluster) initialize(ctx context.Context) error {
+	made := c.data + ".new"
+	if err := durable.RemoveAll(made); err != nil {
+		return err
+	}
+	c.log.Info("making a private Postgres", "dir", c.data, "version", c.bin.major, "user", c.as.name)
+	cmd := exec.CommandContext(ctx, filepath.Join(c.bin.dir, "initdb"), "--pgdata="+made, "--username="+userName,
+		"--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions")
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", environment(), c.as.attributes()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("initdb: %w: %s", err, lastLines(string(out), 3))
+	}
+	include := "\ninclude_if_exists = 'looming.conf'\ninclude_if_exists = 'local.conf'\n"
+	if err := appendTo(filepath.Join(made, "postgresql.conf"), include); err != nil {
+		return err
+	}
+	return durable.Rename(made, c.data)
+}
+
+func appendTo(path, text string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	if err := durable.WriteFile(path, append(b, text...), info.Mode().Perm()); err != nil {
+		return err
+	}
+	return os.Chown(path, int(st.Uid), int(st.Gid))
+}
+
+// configure writes looming.conf, unless it says the same already.
+func (c *cluster) configure(extra map[string]string) error {
+	path, text := filepath.Join(c.data, "looming.conf"), configuration(extra)
+	if was, err := os.ReadFile(path); err == nil && string(was) == text {
+		return nil
+	}
+	if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return c.as.own(path)
+}
+
+// arguments of the postmaster that the configuration may not change.
+func (c *cluster) arguments() []string {
+	return []string{"-D", c.data, "-c", "listen_addresses=", "-c", "port=" + port,
+		"-c", "unix_socket_directories=" + c.socket, "-c", "unix_socket_permissions=0700"}
+}
+
+// explain adds what a person can do to errors that the disk caused.
+func (c *cluster) explain(err error) error {
+	if err == nil || errors.Is(err, ErrFull) {
+		return err
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || freeBytes(c.dir) < 16<<20 {
+		return fmt.Errorf("%w: make room on the file system of %s and start again: %w", ErrFull, c.dir, err)
+	}
+	return err
+}
+
+// freeBytes is the room for ordinary users; plenty where that cannot be told.
+func freeBytes(path string) uint64 {
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return 1 << 62
+	}
+	return uint64(st.Bavail) * uint64(st.Bsize)
+}
+
+// lastLines is the end of what a program said, on one line.
+func lastLines(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], " / ")
+}
+
+// processesIn lists processes whose working directory is dir: Postgres' own stay in the cluster all their life.
+// Systems without /proc list none, and rely on Postgres' own check.
+func processesIn(dir string) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && worksIn(pid, dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func worksIn(pid int, dir string) bool {
+	cwd, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd")
+	return err == nil && cwd == dir
+}
