@@ -1,0 +1,1 @@
+"use strict";(()=>{var c="looming-theme",o=matchMedia("(prefers-color-scheme: dark)");function r(){try{let e=localStorage.getItem(c);return e==="light"||e==="dark"?e:"system"}catch{return"system"}}function t(e=r()){let m=e==="system"?o.matches?"dark":"light":e;document.documentElement.dataset.theme=m}o.addEventListener("change",()=>t());t();})();
