@@ -131,8 +131,8 @@ func TestNoSleeps(t *testing.T) {
 	}
 }
 
-// skips are the tests that may skip themselves for another reason than -short,
-// and on what machine.
+// skips are the tests that may skip themselves for another reason than -short
+// or missing rights, and what reason.
 var skips = map[string]string{}
 
 // A test that is skipped proves nothing, so who may is listed: what a machine
@@ -143,7 +143,7 @@ func TestSkipsAreListed(t *testing.T) {
 		unused[name] = true
 	}
 	for _, s := range sources(t) {
-		short := shortRanges(s.file)
+		guarded := guards(s.file)
 		for _, declaration := range s.file.Decls {
 			f, ok := declaration.(*ast.FuncDecl)
 			if !ok || f.Body == nil {
@@ -151,7 +151,7 @@ func TestSkipsAreListed(t *testing.T) {
 			}
 			name := s.pkg + "." + f.Name.Name
 			for _, call := range calls(f.Body) {
-				if !skip(call) || slices.ContainsFunc(short, func(n ast.Node) bool { return n.Pos() <= call.Pos() && call.Pos() < n.End() }) {
+				if !skip(call) || slices.ContainsFunc(guarded, func(n ast.Node) bool { return n.Pos() <= call.Pos() && call.Pos() < n.End() }) {
 					continue
 				}
 				delete(unused, name)
@@ -176,12 +176,16 @@ func skip(call *ast.CallExpr) bool {
 	return ok && slices.Contains([]string{"t", "b", "f", "tb"}, x.Name)
 }
 
-// shortRanges gives the bodies of if statements that ask testing.Short.
-func shortRanges(f *ast.File) []ast.Node {
+// guards gives the bodies of if statements that ask testing.Short, or whether
+// the user is root.
+func guards(f *ast.File) []ast.Node {
+	asks := func(c *ast.CallExpr) bool {
+		return selected(c, "testing", "Short") || selected(c, "os", "Getuid") || selected(c, "os", "Geteuid")
+	}
 	var bodies []ast.Node
 	ast.Inspect(f, func(n ast.Node) bool {
 		branch, ok := n.(*ast.IfStmt)
-		if ok && slices.ContainsFunc(calls(branch.Cond), func(c *ast.CallExpr) bool { return selected(c, "testing", "Short") }) {
+		if ok && slices.ContainsFunc(calls(branch.Cond), asks) {
 			bodies = append(bodies, branch.Body)
 		}
 		return true
@@ -281,7 +285,7 @@ func TestStyleRulesBite(t *testing.T) {
 	}
 	sources := sources(t)
 	i := slices.IndexFunc(sources, func(s source) bool { return s.name == "tests/style_test.go" })
-	if i < 0 || len(shortRanges(sources[i].file)) != 0 || len(calls(sources[i].file)) < 50 {
+	if i < 0 || len(guards(sources[i].file)) != 0 || len(calls(sources[i].file)) < 50 {
 		t.Error("this file was not read as it is")
 	}
 }
