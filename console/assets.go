@@ -73,6 +73,10 @@ func newAsset(name string, body []byte) asset {
 // assets serves the embedded page. Names do not change between versions, so browsers ask each time and get 304.
 func assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			http.Error(w, "The console's page is only read.", http.StatusMethodNotAllowed)
+			return
+		}
 		name := strings.TrimPrefix(r.URL.Path, "/")
 		if name == "" {
 			name = "index.html"

@@ -60,7 +60,7 @@ func (c *Console) Handler() http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "There is nothing here.")
 	})
-	mux.Handle("GET /", assets())
+	mux.Handle("/", assets())
 	return guard(sameOrigin(mux))
 }
 
