@@ -9,13 +9,17 @@ import (
 )
 
 // MaxFrame is the largest frame in bytes: incompressible chunks are kept in raw
-// zstd blocks, which adds a header and three bytes for each 128 KiB.
+// zstd blocks, which adds a header and three bytes for each block.
 const MaxFrame = MaxSize + MaxSize>>12 + 64
 
+// The level is the fastest, but literals are packed where nothing repeats too: base64 has no
+// repeats, and is a quarter smaller. The window stands before the level, which would make
+// the blocks smaller.
 var encoder = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(MaxSize),
+		zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithAllLitEntropyCompression(true),
 		zstd.WithSingleSegment(true),
 		zstd.WithEncoderCRC(false),
 		zstd.WithLowerEncoderMem(true),
@@ -38,34 +42,48 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// Encode appends the frame of plain to dst. It may be called from several goroutines.
+// Encode appends the frame of plain, of at most MaxSize bytes, to dst. It may be
+// called from several goroutines. Two versions of this program may make different
+// frames of one chunk; both decode to it.
 func Encode(dst, plain []byte) []byte { return encoder().EncodeAll(plain, dst) }
 
 // FrameSize reads the size of the plain bytes from a frame's header, without
 // decoding. It refuses what no Encode makes: no size, more than MaxSize, a dictionary.
 func FrameSize(frame []byte) (int, error) {
+	h, err := header(frame)
+	return int(h.FrameContentSize), err
+}
+
+func header(frame []byte) (zstd.Header, error) {
 	var h zstd.Header
+	if len(frame) > MaxFrame {
+		return zstd.Header{}, fmt.Errorf("%w: a frame of %d bytes", ErrDamaged, len(frame))
+	}
 	if err := h.Decode(frame); err != nil {
-		return 0, fmt.Errorf("%w: frame header: %w", ErrDamaged, err)
+		return zstd.Header{}, fmt.Errorf("%w: frame header: %w", ErrDamaged, err)
 	}
 	if h.Skippable || !h.HasFCS || h.FrameContentSize > MaxSize || h.DictionaryID != 0 {
-		return 0, fmt.Errorf("%w: not a frame of one chunk", ErrDamaged)
+		return zstd.Header{}, fmt.Errorf("%w: not a frame of one chunk", ErrDamaged)
 	}
-	return int(h.FrameContentSize), nil
+	return h, nil
 }
 
 // Decode appends the plain bytes of frame to dst and checks them against id.
 // On error the bytes are not returned: what does not match reaches nobody.
 func Decode(dst, frame []byte, id ID) ([]byte, error) {
-	n, err := FrameSize(frame)
+	h, err := header(frame)
 	if err != nil {
 		return dst, fmt.Errorf("chunk %s: %w", id, err)
 	}
-	start := len(dst)
-	if cap(dst)-start < n {
-		dst = append(make([]byte, 0, start+n), dst...)
+	if !single(frame, h) {
+		return dst, fmt.Errorf("chunk %s: %w: more or less than one frame", id, ErrDamaged)
 	}
-	out, err := decoder().DecodeAll(frame, dst[:start:start+n])
+	n, start := int(h.FrameContentSize), len(dst)
+	room := dst
+	if cap(dst)-start < n {
+		room = append(make([]byte, 0, start+n), dst...)
+	}
+	out, err := decoder().DecodeAll(frame, room[:start:start+n])
 	if err != nil {
 		return dst, fmt.Errorf("chunk %s: %w: %w", id, ErrDamaged, err)
 	}
@@ -73,4 +91,25 @@ func Decode(dst, frame []byte, id ID) ([]byte, error) {
 		return dst, fmt.Errorf("chunk %s: %w: the bytes have another hash", id, ErrDamaged)
 	}
 	return out, nil
+}
+
+// single says whether frame ends with the last block of its first frame, so that
+// nothing can ride behind a chunk (RFC 8878, 3.1.1.2).
+func single(frame []byte, h zstd.Header) bool {
+	const rle = 1
+	b := frame[h.HeaderSize:]
+	for len(b) >= 3 {
+		head := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
+		last, kind, n := head&1 == 1, head>>1&3, head>>3
+		if kind == rle {
+			n = 1
+		}
+		if b = b[3:]; n > len(b) {
+			return false
+		}
+		if b = b[n:]; last {
+			return len(b) == 0 && !h.HasCheckSum || len(b) == 4 && h.HasCheckSum
+		}
+	}
+	return false
 }

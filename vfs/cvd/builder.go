@@ -12,7 +12,15 @@ const (
 	leafMin  = 64 << 10
 	leafMax  = 256 << 10
 	cutOneIn = 64
+	// levelMax is far above any directory: each level is a thousand times the one below.
+	levelMax = 31
 )
+
+// cutAfter says whether a part at level n ends after the entry with that name, where its entries
+// so far take body bytes.
+func cutAfter(body, n int, name string) bool {
+	return body >= leafMax || body >= leafMin && chunk.Sum([]byte(name))[n]%cutOneIn == 0
+}
 
 // Builder makes the nodes of one directory from its entries. Memory is bounded
 // by the size of a node and the number of parts, not of entries.
@@ -66,7 +74,7 @@ func (l *level) add(first string) {
 // cut ends the part at level n if the rule says so after name.
 func (b *Builder) cut(n int, name string) error {
 	l := &b.levels[n]
-	if len(l.body) < leafMin || len(l.body) < leafMax && chunk.Sum([]byte(name))[n]%cutOneIn != 0 {
+	if !cutAfter(len(l.body), n, name) {
 		return nil
 	}
 	_, err := b.flush(n)

@@ -2,6 +2,7 @@ package cvd
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/looming-project/looming/vfs/chunk"
@@ -62,6 +63,8 @@ func (e *Entry) checkType() error {
 
 func (c *Content) check(size uint64) error {
 	switch n := len(c.Chunks); {
+	case size > math.MaxInt64:
+		return fmt.Errorf("a file of %d bytes", size)
 	case size <= InlineMax:
 		if uint64(len(c.Inline)) != size || n > 0 || c.Listed {
 			return fmt.Errorf("%d bytes, %d of them inline", size, len(c.Inline))
@@ -92,8 +95,11 @@ func (c *Content) checkRefs(size uint64) error {
 		}
 		sum += r.Size
 	}
-	if sum != size {
+	switch {
+	case sum != size:
 		return fmt.Errorf("chunks of %d bytes for a file of %d", sum, size)
+	case len(c.Chunks) == 1 && !c.Listed && c.Chunks[0].ID != c.ID:
+		return fmt.Errorf("one chunk that is not the file")
 	}
 	return nil
 }

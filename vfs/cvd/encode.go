@@ -146,10 +146,15 @@ func DecodeList(plain []byte) ([]Ref, error) {
 		r.fail("not a list of chunks")
 	}
 	refs := r.refs(ListMax)
-	if len(r.b) > 0 {
-		r.fail("bytes after the end")
+	for _, x := range refs {
+		if x.Size == 0 || x.Size > chunk.MaxSize {
+			r.fail("a chunk of %d bytes", x.Size)
+		}
 	}
-	return refs, r.err
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	return refs, nil
 }
 
 // ListContent makes the content of a file of more than chunk.WholeMax bytes from its

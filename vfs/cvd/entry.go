@@ -19,8 +19,7 @@ const (
 	NameMax = 1024
 	// EntryMax is the largest encoding of one entry, extended attributes included.
 	EntryMax = 512 << 10
-	// ListMax is the number of chunks that one list chunk names, and the most
-	// that an entry names itself.
+	// ListMax is the number of chunks that one list chunk names.
 	ListMax = 1024
 	// InEntryMax is the number of chunks up to which the entry names them itself.
 	InEntryMax = 16
@@ -50,6 +49,7 @@ func (t Type) String() string {
 }
 
 // Entry is one name in a directory with all that a file system holds about it.
+// What does not belong to its Type (a size of a symlink, say) is not encoded.
 type Entry struct {
 	// Name is bytes, not text: no slash, no NUL, not "." or "..".
 	Name string
@@ -161,13 +161,16 @@ type Sums struct {
 
 // Add adds the sums of one more entry: itself and what is below it.
 func (s *Sums) Add(e *Entry) {
-	if e.Type != Dir {
+	switch e.Type {
+	case Dir:
+		s.Dirs++
+		s.Plus(e.Sums)
+	case File:
 		s.Files++
 		s.Bytes += e.Size
-		return
+	default:
+		s.Files++
 	}
-	s.Dirs++
-	s.Plus(e.Sums)
 }
 
 // Plus adds o.

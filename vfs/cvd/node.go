@@ -27,6 +27,8 @@ type Node struct {
 	Children []Child
 	// Level is the height of an index node over the leaves: 1 or more.
 	Level int
+	// body is the length of the encoded entries or children.
+	body int
 }
 
 // Child is one part of a split directory.
@@ -37,20 +39,26 @@ type Child struct {
 	Sums  Sums
 }
 
-// DecodeNode reads a node of a directory. Byte slices in it alias plain.
+// DecodeNode reads a node of a directory and refuses what no Builder makes.
+// Byte slices in it alias plain.
 func DecodeNode(plain []byte) (*Node, error) {
+	if len(plain) > chunk.MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes", ErrFormat, len(plain))
+	}
 	r := reader{b: plain}
-	kind := r.head()
-	var n *Node
-	switch kind {
+	n := &Node{}
+	switch kind := r.head(); kind {
 	case kindLeaf:
-		n = r.leaf()
+		r.leaf(n)
 	case kindIndex:
-		n = r.index()
+		r.index(n)
 	default:
 		r.fail("kind %d", kind)
 	}
-	return n, r.end()
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 func (r *reader) head() byte {
@@ -65,41 +73,6 @@ func (r *reader) end() error {
 		r.fail("%d bytes after the end", len(r.b))
 	}
 	return r.err
-}
-
-func (r *reader) leaf() *Node {
-	n := &Node{Entries: make([]Entry, r.count(8))}
-	for i := range n.Entries {
-		e := &n.Entries[i]
-		r.entry(e)
-		if r.err == nil {
-			if err := e.Check(); err != nil {
-				r.fail("%v", err)
-			} else if i > 0 && e.Name <= n.Entries[i-1].Name {
-				r.fail("entry %q out of order", e.Name)
-			}
-		}
-		if r.err != nil {
-			return n
-		}
-	}
-	return n
-}
-
-func (r *reader) index() *Node {
-	n := &Node{Level: int(r.byte())}
-	n.Children = make([]Child, r.count(36))
-	if n.Level == 0 || len(n.Children) < 1 {
-		r.fail("an index of %d parts at level %d", len(n.Children), n.Level)
-	}
-	for i := range n.Children {
-		c := &n.Children[i]
-		*c = Child{r.string(), r.id(), r.sums()}
-		if i > 0 && c.First <= n.Children[i-1].First {
-			r.fail("part %q out of order", c.First)
-		}
-	}
-	return n
 }
 
 // Root is the id of a tree that stands for a whole desktop or layer.
@@ -125,7 +98,11 @@ func EncodeRoot(top *Entry) ([]byte, error) {
 	if err := top.checkTop(); err != nil {
 		return nil, err
 	}
-	return AppendEntry(append([]byte(nodeMagic), kindRoot), top), nil
+	plain := AppendEntry(append([]byte(nodeMagic), kindRoot), top)
+	if n := len(plain) - len(nodeMagic) - 1; n > EntryMax {
+		return nil, fmt.Errorf("%w: the top takes %d bytes, more than %d: too many extended attributes", ErrFormat, n, EntryMax)
+	}
+	return plain, nil
 }
 
 func (e *Entry) checkTop() error {
@@ -141,12 +118,19 @@ func DecodeRoot(plain []byte) (*Entry, error) {
 		r.fail("kind %d is not a root", kind)
 	}
 	e := &Entry{}
+	before := len(r.b)
 	r.entry(e)
+	if n := before - len(r.b); n > EntryMax {
+		r.fail("an entry of %d bytes", n)
+	}
 	if r.err == nil && (e.Name != "" || e.Type != Dir) {
 		r.fail("the top of a desktop is a directory without a name")
 	}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	return e, e.checkTop()
+	if err := e.checkTop(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }

@@ -1,6 +1,7 @@
 package cvd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -17,25 +18,83 @@ func ReadRoot(ctx context.Context, src chunk.Source, root Root) (*Entry, error) 
 }
 
 // ReadDir calls fn for every entry of the directory whose node is tree, in
-// order. The entry is fn's to keep.
+// order. The entry is fn's to keep. A split directory whose parts do not fit
+// together is an ErrFormat, after fn has seen what came before.
 func ReadDir(ctx context.Context, src chunk.Source, tree chunk.ID, fn func(*Entry) error) error {
+	node, err := readNode(ctx, src, tree)
+	if err != nil {
+		return err
+	}
+	if node.Level > 0 && len(node.Children) == 1 {
+		return fmt.Errorf("%w: tree %s is an index of one part", ErrFormat, tree)
+	}
+	return node.walk(ctx, src, fn, true)
+}
+
+func readNode(ctx context.Context, src chunk.Source, tree chunk.ID) (*Node, error) {
 	plain, err := chunk.Get(ctx, src, tree)
 	if err != nil {
-		return fmt.Errorf("tree %s: %w", tree, err)
+		return nil, fmt.Errorf("tree %s: %w", tree, err)
 	}
 	node, err := DecodeNode(plain)
 	if err != nil {
-		return fmt.Errorf("tree %s: %w", tree, err)
+		return nil, fmt.Errorf("tree %s: %w", tree, err)
 	}
-	for i := range node.Entries {
-		if err := fn(&node.Entries[i]); err != nil {
+	return node, nil
+}
+
+// partsAtOnce is how many parts of a split directory are fetched together, and
+// so how many are in memory.
+const partsAtOnce = 16
+
+// walk calls fn for the entries below n. last says that n ends its level.
+func (n *Node) walk(ctx context.Context, src chunk.Source, fn func(*Entry) error, last bool) error {
+	for i := range n.Entries {
+		if err := fn(&n.Entries[i]); err != nil {
 			return err
 		}
 	}
-	for _, c := range node.Children {
-		if err := ReadDir(ctx, src, c.ID, fn); err != nil {
+	for at := 0; at < len(n.Children); at += partsAtOnce {
+		parts, err := n.parts(ctx, src, at)
+		if err != nil {
 			return err
 		}
+		for i, part := range parts {
+			last := last && at+i == len(n.Children)-1
+			if err := n.Children[at+i].fits(part, n.Level-1, last); err != nil {
+				return err
+			}
+			if err := part.walk(ctx, src, fn, last); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// parts fetches n's children from the one at index at on.
+func (n *Node) parts(ctx context.Context, src chunk.Source, at int) ([]*Node, error) {
+	ids := make([]chunk.ID, min(partsAtOnce, len(n.Children)-at))
+	for i := range ids {
+		ids[i] = n.Children[at+i].ID
+	}
+	parts := make([]*Node, len(ids))
+	err := src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
+		if err == nil {
+			parts[i], err = DecodeNode(bytes.Clone(plain))
+		}
+		if err != nil {
+			return fmt.Errorf("tree %s: %w", ids[i], err)
+		}
+		return nil
+	})
+	return parts, err
+}
+
+// fits checks that part is what c, one level above, says of it.
+func (c *Child) fits(part *Node, level int, last bool) error {
+	if part.Level != level || part.first() != c.First || part.sums() != c.Sums || !last && !part.full() {
+		return fmt.Errorf("%w: tree %s is not the part %q of a directory", ErrFormat, c.ID, c.First)
 	}
 	return nil
 }
@@ -51,8 +110,14 @@ func ChunksOf(ctx context.Context, src chunk.Source, size uint64, c *Content) ([
 	case !c.Listed:
 		return c.Chunks, nil
 	}
+	return readLists(ctx, src, c.Chunks)
+}
+
+// readLists reads the chunks that lists name. All lists but the last are full,
+// and there are more chunks than an entry names itself: a file has one form.
+func readLists(ctx context.Context, src chunk.Source, lists []Ref) ([]Ref, error) {
 	var all []Ref
-	for _, l := range c.Chunks {
+	for i, l := range lists {
 		plain, err := chunk.Get(ctx, src, l.ID)
 		if err != nil {
 			return nil, fmt.Errorf("list of chunks %s: %w", l.ID, err)
@@ -61,10 +126,13 @@ func ChunksOf(ctx context.Context, src chunk.Source, size uint64, c *Content) ([
 		if err != nil {
 			return nil, fmt.Errorf("list of chunks %s: %w", l.ID, err)
 		}
-		if total(refs) != l.Size {
+		if total(refs) != l.Size || i < len(lists)-1 && len(refs) != ListMax {
 			return nil, fmt.Errorf("%w: list of chunks %s does not add up", ErrFormat, l.ID)
 		}
 		all = append(all, refs...)
+	}
+	if len(all) <= InEntryMax {
+		return nil, fmt.Errorf("%w: a list of %d chunks outside the entry", ErrFormat, len(all))
 	}
 	return all, nil
 }

@@ -58,9 +58,9 @@ func ReadIDs(r io.Reader) ([]chunk.ID, error) {
 	return ids, nil
 }
 
-// A frame record is a status byte, and for FrameOK the id (32 bytes), the
-// frame's length (4 bytes, big-endian) and the frame. Uploads hold FrameOK
-// records only; answers end with one FrameEnd, so that a cut one is noticed.
+// A frame record is a status byte, the id (32 bytes), the frame's length (4
+// bytes, big-endian) and the frame. Uploads hold FrameOK records only; answers
+// end with one FrameEnd, so that a cut one is noticed.
 const (
 	FrameOK      = 0
 	FrameMissing = 1
@@ -69,7 +69,7 @@ const (
 	FrameEnd     = 255
 )
 
-// Frame is one record. ID and, with FrameOK, Bytes are set.
+// Frame is one record. ID is zero with FrameEnd, Bytes empty but with FrameOK.
 type Frame struct {
 	Status byte
 	ID     chunk.ID
@@ -106,8 +106,8 @@ func ReadFrame(r io.Reader, buf []byte) (Frame, []byte, error) {
 	f := Frame{Status: head[0]}
 	copy(f.ID[:], head[1:])
 	n := int(binary.BigEndian.Uint32(head[33:]))
-	if n > chunk.MaxFrame || f.Status != FrameOK && n != 0 {
-		return f, buf, fmt.Errorf("%w: a frame of %d bytes", ErrInvalid, n)
+	if err := f.check(n); err != nil {
+		return f, buf, err
 	}
 	if cap(buf) < n {
 		buf = make([]byte, n)
@@ -120,6 +120,18 @@ func ReadFrame(r io.Reader, buf []byte) (Frame, []byte, error) {
 		return f, buf, err
 	}
 	return f, buf, nil
+}
+
+func (f *Frame) check(n int) error {
+	switch {
+	case f.Status > FrameDenied && f.Status != FrameEnd:
+		return fmt.Errorf("%w: a record of status %d", ErrInvalid, f.Status)
+	case f.Status == FrameEnd && !f.ID.IsZero():
+		return fmt.Errorf("%w: an end with an id", ErrInvalid)
+	case n > chunk.MaxFrame, (f.Status == FrameOK) != (n > 0):
+		return fmt.Errorf("%w: a frame of %d bytes with status %d", ErrInvalid, n, f.Status)
+	}
+	return nil
 }
 
 // FileAnswer is what the server says about a file id: a Have, and where it is

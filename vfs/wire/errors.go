@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
 )
 
 // Sentinels of what can go wrong across the network. A problem that came over
@@ -28,25 +30,28 @@ var (
 	ErrUnreachable = errors.New("server out of reach")
 )
 
-// codes is the one table from error to wire code and HTTP status.
+// codes is the one table from error to wire code and HTTP status. What has a
+// kind is told apart on the other side, and counts as its kind there too.
 var codes = []struct {
 	code   string
 	status int
 	err    error
+	kind   error
 }{
-	{"invalid", http.StatusBadRequest, ErrInvalid},
-	{"pending", http.StatusForbidden, ErrPending},
-	{"denied", http.StatusForbidden, ErrDenied},
-	{"not-found", http.StatusNotFound, ErrNotFound},
-	{"expired", http.StatusGone, ErrExpired},
-	{"incomplete", http.StatusConflict, ErrIncomplete},
-	{"conflict", http.StatusConflict, ErrConflict},
-	{"full", http.StatusInsufficientStorage, ErrFull},
-	{"integrity", http.StatusUnprocessableEntity, ErrIntegrity},
-	{"integrity", http.StatusUnprocessableEntity, chunk.ErrDamaged},
-	{"not-found", http.StatusNotFound, chunk.ErrNotFound},
-	{"unavailable", http.StatusServiceUnavailable, ErrUnavailable},
-	{"internal", http.StatusInternalServerError, ErrInternal},
+	{"chunk-damaged", http.StatusUnprocessableEntity, chunk.ErrDamaged, ErrIntegrity},
+	{"chunk-not-found", http.StatusNotFound, chunk.ErrNotFound, ErrNotFound},
+	{"bad-format", http.StatusBadRequest, cvd.ErrFormat, ErrInvalid},
+	{"invalid", http.StatusBadRequest, ErrInvalid, nil},
+	{"pending", http.StatusForbidden, ErrPending, nil},
+	{"denied", http.StatusForbidden, ErrDenied, nil},
+	{"not-found", http.StatusNotFound, ErrNotFound, nil},
+	{"expired", http.StatusGone, ErrExpired, nil},
+	{"incomplete", http.StatusConflict, ErrIncomplete, nil},
+	{"conflict", http.StatusConflict, ErrConflict, nil},
+	{"full", http.StatusInsufficientStorage, ErrFull, nil},
+	{"integrity", http.StatusUnprocessableEntity, ErrIntegrity, nil},
+	{"unavailable", http.StatusServiceUnavailable, ErrUnavailable, nil},
+	{"internal", http.StatusInternalServerError, ErrInternal, nil},
 }
 
 // Problem is an RFC 9457 problem document, the body of every failed request.
@@ -69,15 +74,22 @@ func (p *Problem) Error() string {
 	return p.Title
 }
 
-// Unwrap gives the sentinel, so that errors.Is works.
-func (p *Problem) Unwrap() error {
+// Unwrap gives the sentinels, so that errors.Is works. A code that this version
+// does not know is internal.
+func (p *Problem) Unwrap() []error {
 	for _, c := range codes {
-		if p.Type == "looming:"+c.code {
-			return c.err
+		if p.Type != prefix+c.code {
+			continue
 		}
+		if c.kind != nil {
+			return []error{c.err, c.kind}
+		}
+		return []error{c.err}
 	}
-	return ErrInternal
+	return []error{ErrInternal}
 }
+
+const prefix = "looming:"
 
 // ProblemOf makes the document for an error. Errors without a sentinel become
 // "internal", and their text stays on the server.
@@ -88,10 +100,10 @@ func ProblemOf(err error) *Problem {
 	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
-			return &Problem{Type: "looming:" + c.code, Title: c.err.Error(), Status: c.status, Detail: err.Error()}
+			return &Problem{Type: prefix + c.code, Title: c.err.Error(), Status: c.status, Detail: err.Error()}
 		}
 	}
-	return &Problem{Type: "looming:internal", Title: ErrInternal.Error(), Status: http.StatusInternalServerError,
+	return &Problem{Type: prefix + "internal", Title: ErrInternal.Error(), Status: http.StatusInternalServerError,
 		Detail: "the server could not do this; its log says why"}
 }
 
@@ -103,15 +115,19 @@ func WriteProblem(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
 }
 
-// ReadProblem reads the error out of a response that is not a success.
+// ReadProblem reads the error out of a response that is not a success. What
+// somebody else answered in the server's place, a proxy say, is internal or unavailable.
 func ReadProblem(r *http.Response) error {
 	p := &Problem{}
 	b, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-	if err != nil || json.Unmarshal(b, p) != nil || p.Type == "" {
-		p = &Problem{Type: "looming:internal", Title: fmt.Sprintf("the server answered %s", r.Status), Status: r.StatusCode}
-		if r.StatusCode == http.StatusServiceUnavailable || r.StatusCode == http.StatusBadGateway {
-			p.Type = "looming:unavailable"
-		}
+	if err == nil && json.Unmarshal(b, p) == nil && strings.HasPrefix(p.Type, prefix) {
+		p.Status = r.StatusCode
+		return p
 	}
-	return p
+	code := "internal"
+	switch r.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		code = "unavailable"
+	}
+	return &Problem{Type: prefix + code, Title: fmt.Sprintf("the server answered %s", r.Status), Status: r.StatusCode}
 }

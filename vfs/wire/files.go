@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,11 +33,15 @@ func appendAnswer(b []byte, a *FileAnswer) []byte {
 	return append(b, e...)
 }
 
-// ReadFileAnswers reads the answers to ids.
+// ReadFileAnswers reads the answers to ids. An answer cut short is io.ErrUnexpectedEOF.
 func ReadFileAnswers(r io.Reader, ids []chunk.ID) ([]FileAnswer, error) {
 	as := make([]FileAnswer, len(ids))
 	for i := range as {
-		if err := readAnswer(r, &as[i]); err != nil {
+		err := readAnswer(r, &as[i])
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
 			return nil, fmt.Errorf("answer about file %s: %w", ids[i], err)
 		}
 		if len(as[i].Content.Chunks) > 0 && as[i].Content.ID != ids[i] {
@@ -52,7 +57,7 @@ func readAnswer(r io.Reader, a *FileAnswer) error {
 		return err
 	}
 	a.Have = Have(head[0])
-	if a.Have > Unproven || head[1] > 1 {
+	if a.Have > Unproven || head[1] > 1 || a.Have == Missing && head[1] == 1 {
 		return fmt.Errorf("%w: bytes %d %d", ErrInvalid, head[0], head[1])
 	}
 	if head[1] == 0 {
@@ -70,6 +75,8 @@ func readAnswer(r io.Reader, a *FileAnswer) error {
 		return err
 	}
 	var err error
-	a.Size, a.Content, err = cvd.DecodeContent(b)
+	if a.Size, a.Content, err = cvd.DecodeContent(b); err == nil && len(a.Content.Chunks) == 0 {
+		err = fmt.Errorf("%w: a content without chunks", ErrInvalid)
+	}
 	return err
 }
