@@ -22,19 +22,19 @@ func (sh *shell) do(ctx context.Context, s State, a Action) Event {
 		ctx = context.WithoutCancel(ctx)
 	}
 	if err := ctx.Err(); err != nil {
-		return sh.failed(s, a, context.Cause(ctx))
+		return sh.failed(a, context.Cause(ctx))
 	}
 	switch a {
 	case Look:
 		var err error
 		if sh.facts, sh.mark, err = look(sh.layout); err != nil {
-			return sh.failed(s, a, err)
+			return sh.failed(a, err)
 		}
 		return Event{Kind: Done, Facts: sh.facts}
 	case FindHolders:
-		return sh.findHolders(ctx, s)
+		return sh.findHolders(ctx)
 	case Unmount:
-		return sh.unmount(ctx, s)
+		return sh.unmount(ctx)
 	}
 	err := sh.act(ctx, s, a)
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -42,7 +42,7 @@ func (sh *shell) do(ctx context.Context, s State, a Action) Event {
 		return Event{Kind: Unsupported}
 	}
 	if err != nil {
-		return sh.failed(s, a, err)
+		return sh.failed(a, err)
 	}
 	return Event{Kind: Done}
 }
@@ -63,14 +63,9 @@ func (sh *shell) act(ctx context.Context, s State, a Action) error {
 	case Pause:
 		return sh.wait(ctx)
 	case Quiesce:
-		if sh.Quiesce == nil {
-			return nil
-		}
-		return sh.Quiesce.Quiesce(ctx)
+		return sh.hold(ctx)
 	case Resume:
-		if sh.Quiesce != nil {
-			sh.Quiesce.Resume()
-		}
+		sh.letGo()
 		return nil
 	case Verify:
 		return sh.Verify.Verify(ctx, l.Backing)
@@ -95,18 +90,18 @@ func (sh *shell) act(ctx context.Context, s State, a Action) error {
 	}
 }
 
-func (sh *shell) failed(s State, a Action, err error) Event {
-	sh.cause = fmt.Errorf("%s: %s: %w", sh.layout.Target, a, err)
-	if sh.unmounted && !s.Step.Terminal() {
-		sh.cause = fmt.Errorf("%w (the virtual file system is unmounted already: run again to go on)", sh.cause)
+func (sh *shell) failed(a Action, err error) Event {
+	sh.cause = fmt.Errorf("%s: %s: %w%s", sh.layout.Target, a, err, remedy(sh.layout, err))
+	if sh.unmounted {
+		sh.cause = fmt.Errorf("%w; the virtual file system is unmounted already, run again to go on", sh.cause)
 	}
 	return Event{Kind: Error}
 }
 
-func (sh *shell) findHolders(ctx context.Context, s State) Event {
+func (sh *shell) findHolders(ctx context.Context) Event {
 	holders, err := sh.Holders.Holders(ctx, sh.layout.Target)
 	if err != nil {
-		return sh.failed(s, FindHolders, err)
+		return sh.failed(FindHolders, err)
 	}
 	sh.holders = holders
 	if len(holders) > 0 {
@@ -117,7 +112,7 @@ func (sh *shell) findHolders(ctx context.Context, s State) Event {
 
 // unmount takes the mount away. A program that came at the last moment makes it busy, which is no failure. What the
 // tools say of the reason differs; whether the mount is gone, and whether somebody is in it, can be seen.
-func (sh *shell) unmount(ctx context.Context, s State) Event {
+func (sh *shell) unmount(ctx context.Context) Event {
 	var err error
 	if sh.Unmount != nil {
 		err = sh.Unmount.Unmount(ctx)
@@ -139,7 +134,7 @@ func (sh *shell) unmount(ctx context.Context, s State) Event {
 	case isBusy(err):
 		sh.holders = []Holder{{Use: Unseen, Path: sh.layout.Target}}
 	default:
-		return sh.failed(s, Unmount, err)
+		return sh.failed(Unmount, err)
 	}
 	return Event{Kind: Busy}
 }

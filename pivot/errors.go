@@ -3,6 +3,8 @@ package pivot
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 )
 
 // What Run, Accept and Revert fail with, beside the errors of the disk and of Options' interfaces.
@@ -59,4 +61,20 @@ func (sh *shell) revertedWhy() string {
 		return "no reason is known"
 	}
 	return sh.mark.Reverted
+}
+
+// remedy says what a person can do about an error of the system, with a space before it.
+func remedy(l Layout, err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return " (make space on the file system of " + l.Work + " and run again)"
+	case errors.Is(err, syscall.EXDEV):
+		return " (" + l.Target + " and " + l.Work + " must lie on one file system)"
+	case errors.Is(err, syscall.EROFS):
+		return " (the file system is read-only, perhaps after a disk error: look at the system log)"
+	case errors.Is(err, fs.ErrPermission):
+		return " (this user may not: run as the owner of " + l.Work + " or as an administrator)"
+	default:
+		return ""
+	}
 }

@@ -26,12 +26,15 @@ import (
 const (
 	envInside = "PIVOT_TEST_INSIDE" // set in the namespace
 	envChild  = "PIVOT_TEST_CHILD"  // what a child is to do, see child
+	envHold   = "PIVOT_TEST_HOLD"   // how a child is to use the mount, see hold
 )
 
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(envChild) != "":
 		os.Exit(child(os.Getenv(envChild)))
+	case os.Getenv(envHold) != "":
+		os.Exit(hold(os.Getenv(envHold)))
 	case os.Getenv(envInside) == "":
 		os.Exit(enterNamespace())
 	}

@@ -50,8 +50,8 @@ func (h Holder) String() string {
 	case Swap:
 		return h.Path + ", which is swapped to: swapoff " + h.Path
 	default:
-		return "something that uses " + h.Path + " and cannot be seen from here (another user's program, an exported " +
-			"directory); an administrator can look with: fuser -vm " + h.Path
+		return "something that uses " + h.Path + " and cannot be seen from here (a program that is just opening a file, " +
+			"another user's, an exported directory); an administrator can look with: fuser -vm " + h.Path
 	}
 }
 

@@ -24,14 +24,15 @@ type Quiescer interface {
 	// Quiesce returns when no writer is at work and none can start: opening for writing, and everything that changes
 	// names or attributes, waits. When it fails nobody is held back.
 	Quiesce(ctx context.Context) error
-	// Resume undoes Quiesce.
+	// Resume undoes Quiesce. It is called once for each Quiesce that succeeded, at the latest when Run returns, with the
+	// mount gone if the switch came that far.
 	Resume()
 }
 
 // Unmounter takes the virtual file system away.
 type Unmounter interface {
-	// Unmount unmounts it, not lazily. Waiting operations end with it. With a mount that programs use it fails, best
-	// with an error that wraps ErrBusy or EBUSY, and everything is as before.
+	// Unmount unmounts it, not lazily. With a mount that programs use it fails, best with an error that wraps ErrBusy or
+	// EBUSY, and everything is as before.
 	Unmount(ctx context.Context) error
 }
 
@@ -100,6 +101,7 @@ type shell struct {
 	facts     Facts  // as last looked at
 	mark      *mark
 	holders   []Holder
+	held      bool // writers are held back
 	unmounted bool
 	cause     error // of the last failed action
 	lock      *os.File
@@ -120,6 +122,7 @@ func execute(ctx context.Context, o Options, s State, why string) (Result, error
 		return Result{}, fmt.Errorf("pivot %s: %w", l.Target, err)
 	}
 	defer sh.dropLock()
+	defer sh.letGo()
 	s = sh.loop(ctx, s)
 	return sh.result(s)
 }
@@ -146,6 +149,23 @@ func (sh *shell) dropLock() {
 	if sh.lock != nil {
 		_ = sh.lock.Close()
 		sh.lock = nil
+	}
+}
+
+// hold holds writers back, and letGo ends that.
+func (sh *shell) hold(ctx context.Context) error {
+	if sh.Quiesce == nil {
+		return nil
+	}
+	err := sh.Quiesce.Quiesce(ctx)
+	sh.held = err == nil
+	return err
+}
+
+func (sh *shell) letGo() {
+	if sh.held {
+		sh.held = false
+		sh.Quiesce.Resume()
 	}
 }
 
