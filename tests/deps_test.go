@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 
 // free are folders whose packages may import anything of the project, because
 // nothing of the product imports them.
-var free = []string{"tests/...", "tools/bench/...", "tools/demonstrate/...", "tools/tree/...", "tools/gotest/...", "tools/measure/..."}
+var free = []string{"tests/...", "tools/bench/...", "tools/demonstrate/...", "tools/tree/...", "tools/suite/...", "tools/measure/..."}
 
 // generators are commands that go generate runs. They may import what their
 // package may.

@@ -22,9 +22,8 @@ const grain = 2 * time.Millisecond
 // pipe is a net.Pipe whose ends can be half closed.
 type pipe struct {
 	net.Conn
-	once sync.Once
-	end  *io.PipeWriter
-	in   *io.PipeReader
+	end *io.PipeWriter
+	in  *io.PipeReader
 }
 
 func newPipe() (near, far *pipe) {
