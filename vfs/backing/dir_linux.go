@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir is an open directory. Names are single components: nothing here joins
-// paths, so that no depth is too deep and no symlink is followed.
+// Dir is an open directory. Names are single components, "" is the directory
+// itself: nothing here joins paths, so that no depth is too deep and no symlink
+// is followed.
 type Dir struct{ fd int }
 
 // OpenDir opens the directory at a path of the surrounding file system.
@@ -144,6 +145,9 @@ func (d *Dir) Rename(name string, to *Dir, toName string, flags uint32) error {
 
 // Chmod sets the permission bits. Symlinks have none of their own.
 func (d *Dir) Chmod(name string, mode uint32) error {
+	if name == "" {
+		return unix.Fchmod(d.fd, mode)
+	}
 	return unix.Fchmodat(d.fd, name, mode, 0)
 }
 
@@ -244,3 +248,6 @@ func (d *Dir) device() (uint64, error) {
 	}
 	return st.Dev, nil
 }
+
+// Sync makes the directory's entries durable.
+func (d *Dir) Sync() error { return durable.SyncFd(d.fd, "directory in the backing directory") }

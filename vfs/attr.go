@@ -1,0 +1,169 @@
+package vfs
+
+import (
+	"context"
+	"strings"
+	"syscall"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+// Getattr says what a node is.
+func (f *FS) Getattr(n *Node) (Attr, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	return f.attr(n)
+}
+
+func (f *FS) attr(n *Node) (Attr, error) {
+	r, err := f.ref(n)
+	if err != nil {
+		return Attr{}, err
+	}
+	a, err := r.Stat()
+	f.store.Adjust(&a)
+	return a, err
+}
+
+// Change is what Setattr sets; nil fields stay.
+type Change struct {
+	Mode     *uint32
+	UID, GID *uint32
+	Size     *uint64
+	// Atime and Mtime may have backing.TimeNow as nanoseconds.
+	Atime, Mtime *cvd.Time
+}
+
+// Setattr changes a node.
+func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
+	if c.Size != nil {
+		if err := f.truncate(ctx, n, *c.Size); err != nil {
+			return Attr{}, err
+		}
+	}
+	n.mu.Lock() // a time set must not be undone by fetched bytes that restore it
+	defer n.mu.Unlock()
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return Attr{}, err
+	}
+	if err := f.set(n, r, &c); err != nil {
+		return Attr{}, err
+	}
+	return f.attr(n)
+}
+
+func (f *FS) set(n *Node, r backing.Ref, c *Change) error {
+	if c.UID != nil || c.GID != nil {
+		if err := r.Chown(orKeep(c.UID), orKeep(c.GID)); err != nil {
+			return err
+		}
+	}
+	if c.Mode != nil && n.typ != cvd.Symlink {
+		if err := r.Chmod(*c.Mode & 0o7777); err != nil {
+			return err
+		}
+	}
+	if c.Atime == nil && c.Mtime == nil {
+		return nil
+	}
+	return r.SetTimes(orOmit(c.Atime), orOmit(c.Mtime))
+}
+
+func orKeep(id *uint32) int {
+	if id == nil {
+		return -1
+	}
+	return int(*id)
+}
+
+func orOmit(t *cvd.Time) cvd.Time {
+	if t == nil {
+		return cvd.Time{Nsec: backing.TimeOmit}
+	}
+	return *t
+}
+
+// Readlink returns where a symlink points to.
+func (f *FS) Readlink(n *Node) (string, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return "", err
+	}
+	return r.Readlink()
+}
+
+// Getxattr reads an extended attribute; an empty dest asks for its length.
+func (f *FS) Getxattr(n *Node, attr string, dest []byte) (int, error) {
+	if f.store.Hidden(attr) {
+		return 0, syscall.ENODATA
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return 0, err
+	}
+	return r.Getxattr(attr, dest)
+}
+
+// Setxattr sets an extended attribute; flags are setxattr's.
+func (f *FS) Setxattr(n *Node, attr string, value []byte, flags int) error {
+	if f.store.Hidden(attr) {
+		return syscall.EPERM
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return err
+	}
+	return r.Setxattr(attr, value, flags)
+}
+
+// Removexattr removes an extended attribute.
+func (f *FS) Removexattr(n *Node, attr string) error {
+	if f.store.Hidden(attr) {
+		return syscall.ENODATA
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return err
+	}
+	return r.Removexattr(attr)
+}
+
+// Listxattr returns the names of the extended attributes.
+func (f *FS) Listxattr(n *Node) ([]string, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	r, err := f.ref(n)
+	if err != nil {
+		return nil, err
+	}
+	size, err := r.Listxattr(nil)
+	if err != nil || size == 0 {
+		return nil, err
+	}
+	buf := make([]byte, size+256)
+	if size, err = r.Listxattr(buf); err != nil {
+		return nil, err
+	}
+	var out []string
+	for name := range strings.SplitSeq(string(buf[:size]), "\x00") {
+		if name != "" && !f.store.Hidden(name) {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// Space says what room there is.
+func (f *FS) Space() (backing.Space, error) { return f.store.Top.Space() }

@@ -1,0 +1,267 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+// Handle is an open file.
+type Handle struct {
+	f    *FS
+	n    *Node
+	file *backing.File
+
+	// mu guards the guess of where a sequential reader goes on.
+	mu    sync.Mutex
+	next  uint64
+	ahead int
+}
+
+// openFlags are the flags of open(2) that matter to the disk beneath. O_APPEND
+// is the host's: it says where to write.
+const openFlags = os.O_RDONLY | os.O_WRONLY | os.O_RDWR | os.O_SYNC | syscall.O_NONBLOCK
+
+// accessMode masks the access mode of open(2)'s flags.
+const accessMode = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
+
+// Open opens a file with the flags of open(2). A file of one chunk is brought
+// now, others when they are read.
+func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
+	if n.typ != cvd.File {
+		return nil, syscall.EINVAL
+	}
+	if f.o.Used != nil {
+		f.o.Used(f.Path(n))
+	}
+	writes := flags&accessMode != os.O_RDONLY
+	if flags&os.O_TRUNC != 0 && writes {
+		if err := f.truncate(ctx, n, 0); err != nil {
+			return nil, err
+		}
+	} else if err := f.demand(ctx, n); err != nil {
+		return nil, fmt.Errorf("opening %q: %w", f.Path(n), err)
+	}
+	if writes {
+		if err := f.settleOne(n); err != nil {
+			return nil, err
+		}
+	}
+	file, err := f.openBacking(n, flags&openFlags)
+	if err != nil {
+		return nil, err
+	}
+	return &Handle{f: f, n: n, file: file}, nil
+}
+
+// demand hydrates a file of one chunk and notes the wait.
+func (f *FS) demand(ctx context.Context, n *Node) error {
+	return f.hydrate(ctx, n, func(ctx context.Context, id chunk.ID) ([]byte, error) {
+		start := time.Now()
+		plain, err := f.sched.Demand(ctx, id)
+		if err == nil {
+			f.waited(n, uint64(len(plain)), start)
+		}
+		return plain, err
+	})
+}
+
+func (f *FS) settleOne(n *Node) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := f.loadLocked(n); err != nil {
+		return err
+	}
+	return f.settleLocked(n)
+}
+
+// Create makes a file and opens it.
+func (f *FS) Create(ctx context.Context, parent *Node, name string, flags int, mode uint32, o Owner) (*Node, Attr, *Handle, error) {
+	var file *backing.File
+	n, a, err := f.make(ctx, parent, name, mode, o, func(d *backing.Dir) (err error) {
+		file, err = d.OpenFile(name, flags&openFlags|os.O_CREATE|os.O_EXCL, mode&0o7777)
+		return err
+	})
+	if err != nil {
+		if file != nil {
+			_ = file.Close()
+		}
+		return nil, a, nil, err
+	}
+	return n, a, &Handle{f: f, n: n, file: file}, nil
+}
+
+// Close closes the handle.
+func (h *Handle) Close() error { return h.file.Close() }
+
+// Node is the file that is open.
+func (h *Handle) Node() *Node { return h.n }
+
+// File is the open file on the disk.
+func (h *Handle) File() *backing.File { return h.file }
+
+// Whole says that all bytes are here, and will not have to be fetched any more:
+// the host may hand the file to the kernel. A file that is not settled may be
+// handed over for reading only.
+func (h *Handle) Whole(writes bool) bool {
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	s := h.n.file.state
+	return s == native || s == unsettled && !writes
+}
+
+// OpenRW opens the file once more for reading and writing, for hosts that hand
+// it to the kernel for all handles together.
+func (f *FS) OpenRW(n *Node) (*backing.File, error) { return f.openBacking(n, os.O_RDWR) }
+
+// ReadAt reads up to len(p) bytes; fewer only at the end of the file.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := h.Ensure(ctx, off, len(p)); err != nil {
+		return 0, err
+	}
+	return h.file.ReadAt(p, off)
+}
+
+// WriteAt writes p.
+func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
+	n := h.n
+	n.mu.Lock()
+	if err := h.f.settleLocked(n); err != nil {
+		n.mu.Unlock()
+		return 0, err
+	}
+	if n.file.state != ranged {
+		n.mu.Unlock()
+		return h.file.WriteAt(p, off)
+	}
+	defer n.mu.Unlock()
+	return h.f.writeRanged(n, h.file, p, uint64(off))
+}
+
+// writeRanged writes into a file that is not all here. Called under n.mu.
+func (f *FS) writeRanged(n *Node, file *backing.File, p []byte, off uint64) (int, error) {
+	c := &n.file
+	a, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if a.Size < off { // the gap becomes zeros: nothing to fetch into it
+		if err := f.recordLocked(n); err != nil {
+			return 0, err
+		}
+	}
+	done, err := file.WriteAt(p, int64(off))
+	if end := min(off+uint64(done), c.mark.Size); off < end {
+		if lost := c.part.Wrote(backing.Range{Start: off, End: end}); lost != nil {
+			return 0, lost
+		}
+		f.defers(n, 0)
+	}
+	if err == nil {
+		err = f.completeLocked(n)
+	}
+	return done, err
+}
+
+// recordLocked makes the record of a truncation durable before the file grows
+// again over what was cut off. Called under n.mu.
+func (f *FS) recordLocked(n *Node) error {
+	if err := n.file.file.SyncData(); err != nil {
+		return err
+	}
+	return n.file.part.Settle()
+}
+
+// truncate sets a file's size.
+func (f *FS) truncate(ctx context.Context, n *Node, size uint64) error {
+	if n.typ != cvd.File {
+		return syscall.EINVAL
+	}
+	if size > 0 {
+		if err := f.demand(ctx, n); err != nil {
+			return fmt.Errorf("truncating %q: %w", f.Path(n), err)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := f.loadLocked(n); err != nil {
+		return err
+	}
+	if size > 0 && n.file.state != ranged {
+		if err := f.settleLocked(n); err != nil {
+			return err
+		}
+	}
+	if n.file.state == native || n.file.state == unknown {
+		file, err := f.openBacking(n, os.O_RDWR)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		return file.Truncate(size)
+	}
+	return f.truncateMarked(n, size)
+}
+
+// truncateMarked truncates a file that has a mark. Called under n.mu.
+func (f *FS) truncateMarked(n *Node, size uint64) error {
+	c := &n.file
+	if c.file == nil {
+		file, err := f.openBacking(n, os.O_RDWR)
+		if err != nil {
+			return err
+		}
+		c.file = file
+	}
+	if size == 0 {
+		if err := c.file.Truncate(0); err != nil {
+			return err
+		}
+		return f.nativeLocked(n)
+	}
+	a, err := c.file.Stat()
+	if err != nil {
+		return err
+	}
+	if a.Size < size {
+		if err := f.recordLocked(n); err != nil {
+			return err
+		}
+	}
+	if err := c.file.Truncate(size); err != nil {
+		return err
+	}
+	if size < c.mark.Size {
+		if err := c.part.Wrote(backing.Range{Start: size, End: c.mark.Size}); err != nil {
+			return err
+		}
+		f.defers(n, 0)
+	}
+	return f.completeLocked(n)
+}
+
+// Sync makes what was written through any handle of the file durable.
+func (h *Handle) Sync(dataOnly bool) error {
+	var err error
+	if dataOnly {
+		err = h.file.SyncData()
+	} else {
+		err = h.file.Sync()
+	}
+	if err != nil {
+		return err
+	}
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if c := &h.n.file; c.state == ranged {
+		return c.part.Settle()
+	}
+	return nil
+}

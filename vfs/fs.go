@@ -1,0 +1,175 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/fetch"
+)
+
+// Options of an FS.
+type Options struct {
+	// Backing is the backing directory, Side the state directory beside it.
+	Backing, Side string
+	// Demand and Bulk give chunks, over connections of their own.
+	Demand, Bulk chunk.Source
+	// Root is the desktop. It is read only where the backing directory is new.
+	Root cvd.Root
+	// Deadline is how long a read waits for a source out of reach; default 30 s.
+	Deadline time.Duration
+	// Used, if set, is told of every file opened, by path below the root; it must not block.
+	Used func(path string)
+}
+
+// FS is a desktop over a backing directory. Its methods are safe for concurrent use.
+type FS struct {
+	o     Options
+	store *backing.Store
+	sched *fetch.Scheduler
+	root  *Node
+
+	names sync.RWMutex
+
+	table  sync.Mutex
+	byIno  map[uint64]*Node
+	byID   map[uint64]*Node
+	lastID uint64
+
+	late settler
+
+	stats   Stats
+	missMu  sync.Mutex
+	misses  []Miss
+	closing atomic.Bool
+}
+
+// Stats counts what was brought over the network, in plain bytes. Read it with atomic loads or through FS.Stats.
+type Stats struct {
+	// DemandBytes and DemandCount are what somebody waited for, BulkBytes the rest.
+	DemandBytes, DemandCount, BulkBytes uint64
+	// NativeFiles and NativeBytes are what became native in this run.
+	NativeFiles, NativeBytes uint64
+	// Listed counts directories listed in this run.
+	Listed uint64
+}
+
+// Miss is one read or listing that waited for the network.
+type Miss struct {
+	Path  string
+	Bytes uint64
+	Wait  time.Duration
+	At    time.Time
+}
+
+// missMax is how many misses are kept.
+const missMax = 20
+
+// Open opens the desktop in o.Backing, which becomes a placeholder for o.Root if it is new.
+func Open(ctx context.Context, o Options) (*FS, error) {
+	store, err := backing.Open(o.Backing, o.Side)
+	if err != nil {
+		return nil, err
+	}
+	f := &FS{
+		o: o, store: store,
+		sched: fetch.New(fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}),
+		byIno: map[uint64]*Node{}, byID: map[uint64]*Node{}, lastID: 1,
+	}
+	if err := f.open(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return f, nil
+}
+
+func (f *FS) open(ctx context.Context) error {
+	begun, err := f.store.Begun(f.o.Root)
+	if err != nil {
+		return err
+	}
+	if !begun {
+		top, err := cvd.ReadRoot(ctx, f.sched.Demanded(), f.o.Root)
+		if err != nil {
+			return fmt.Errorf("reading the desktop: %w", err)
+		}
+		if err := f.store.Begin(f.o.Root, top); err != nil {
+			return err
+		}
+	}
+	a, err := f.store.Top.Stat("")
+	if err != nil {
+		return err
+	}
+	f.root = &Node{id: 1, ino: a.Ino, typ: cvd.Dir, refs: 1, dir: f.store.Top}
+	f.byIno[a.Ino], f.byID[1] = f.root, f.root
+	return nil
+}
+
+// Close settles what was fetched and lets go of the disk. No call may be under way.
+func (f *FS) Close() error {
+	err := f.Settle()
+	f.table.Lock()
+	nodes := f.byID
+	f.byID = map[uint64]*Node{}
+	f.table.Unlock()
+	for _, n := range nodes {
+		if n != f.root {
+			n.release(f.store)
+		}
+	}
+	return errors.Join(err, f.store.Close())
+}
+
+// Root is the top of the desktop, node 1.
+func (f *FS) Root() *Node { return f.root }
+
+// Offline says why the source is out of reach, or nil.
+func (f *FS) Offline() error { return f.sched.Offline() }
+
+// Waiting is how many reads wait for the network.
+func (f *FS) Waiting() int { return f.sched.Waiting() }
+
+// Quiet returns when no read waits for the network.
+func (f *FS) Quiet(ctx context.Context) error { return f.sched.Quiet(ctx) }
+
+// Stats returns the counters.
+func (f *FS) Stats() Stats {
+	return Stats{
+		DemandBytes: atomic.LoadUint64(&f.stats.DemandBytes),
+		DemandCount: atomic.LoadUint64(&f.stats.DemandCount),
+		BulkBytes:   atomic.LoadUint64(&f.stats.BulkBytes),
+		NativeFiles: atomic.LoadUint64(&f.stats.NativeFiles),
+		NativeBytes: atomic.LoadUint64(&f.stats.NativeBytes),
+		Listed:      atomic.LoadUint64(&f.stats.Listed),
+	}
+}
+
+// Misses returns the latest reads that waited, newest first.
+func (f *FS) Misses() []Miss {
+	f.missMu.Lock()
+	defer f.missMu.Unlock()
+	out := make([]Miss, len(f.misses))
+	for i, m := range f.misses {
+		out[len(out)-1-i] = m
+	}
+	return out
+}
+
+// waited notes a demand for n that began at start.
+func (f *FS) waited(n *Node, bytes uint64, start time.Time) {
+	atomic.AddUint64(&f.stats.DemandCount, 1)
+	atomic.AddUint64(&f.stats.DemandBytes, bytes)
+	m := Miss{Path: f.Path(n), Bytes: bytes, Wait: time.Since(start), At: start}
+	f.missMu.Lock()
+	if len(f.misses) == missMax {
+		f.misses = append(f.misses[:0], f.misses[1:]...)
+	}
+	f.misses = append(f.misses, m)
+	f.missMu.Unlock()
+}

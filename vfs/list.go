@@ -1,0 +1,194 @@
+package vfs
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+// ensureListed lists a directory that is a placeholder, because somebody waits for it.
+func (f *FS) ensureListed(ctx context.Context, n *Node) error {
+	if n.listed.Load() {
+		return nil
+	}
+	tree, ok, err := f.treeOf(n)
+	if err != nil || !ok {
+		return err
+	}
+	start := time.Now()
+	plain, err := f.sched.Demand(ctx, tree)
+	if err != nil {
+		return fmt.Errorf("listing %q: %w", f.Path(n), err)
+	}
+	if err := f.plant(ctx, n, tree, plain, f.sched.Demanded()); err != nil {
+		return fmt.Errorf("listing %q: %w", f.Path(n), err)
+	}
+	f.waited(n, uint64(len(plain)), start)
+	return nil
+}
+
+// treeOf returns the tree of a directory that is not listed; ok is false for native ones.
+func (f *FS) treeOf(n *Node) (tree chunk.ID, ok bool, err error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	d, err := f.dir(n)
+	if err != nil {
+		return tree, false, err
+	}
+	m, ok, err := f.store.MarkOf(backing.Ref{Dir: d})
+	if err == nil && !ok {
+		n.listed.Store(true)
+	}
+	return m.Tree, ok, err
+}
+
+// plant lists n from its node's bytes, unless somebody was faster. Further parts
+// of a very large directory are read from src.
+func (f *FS) plant(ctx context.Context, n *Node, tree chunk.ID, plain []byte, src chunk.Source) error {
+	node, err := cvd.DecodeNode(plain)
+	if err != nil {
+		return fmt.Errorf("tree %s: %w", tree, err)
+	}
+	n.plant.Lock()
+	defer n.plant.Unlock()
+	if _, still, err := f.treeOf(n); err != nil || !still {
+		return err
+	}
+	f.names.RLock()
+	d, err := f.dir(n)
+	f.names.RUnlock()
+	if err != nil {
+		return err
+	}
+	before, err := d.Stat("")
+	if err != nil {
+		return err
+	}
+	put := func(e *cvd.Entry) error { return f.store.Plant(d, e) }
+	for i := range node.Entries {
+		if err := put(&node.Entries[i]); err != nil {
+			return err
+		}
+	}
+	for _, c := range node.Children {
+		if err := cvd.ReadDir(ctx, src, c.ID, put); err != nil {
+			return err
+		}
+	}
+	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, before.Mtime); err != nil {
+		return err
+	}
+	if err := f.store.ClearDir(d); err != nil {
+		return err
+	}
+	n.listed.Store(true)
+	atomic.AddUint64(&f.stats.Listed, 1)
+	return nil
+}
+
+// listBatch is how many directories one request of ListAll asks for.
+const listBatch = 256
+
+// ListAll lists every directory that is still a placeholder, many in one
+// request. done is called for every directory listed, native ones included.
+func (f *FS) ListAll(ctx context.Context, done func()) error {
+	l := lister{f: f, done: done}
+	f.table.Lock()
+	f.root.refs++
+	f.table.Unlock()
+	l.stack = []*Node{f.root}
+	defer l.dropAll()
+	for len(l.stack) > 0 {
+		if err := l.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lister walks depth first, so that its stack is bounded by depth times fan-out.
+type lister struct {
+	f     *FS
+	done  func()
+	stack []*Node
+}
+
+func (l *lister) dropAll() {
+	for _, n := range l.stack {
+		l.f.Forget(n, 1)
+	}
+}
+
+// step takes up to listBatch directories from the stack, lists them and pushes what is below.
+func (l *lister) step(ctx context.Context) error {
+	if err := l.f.Quiet(ctx); err != nil {
+		return err
+	}
+	n := min(len(l.stack), listBatch)
+	batch := l.stack[len(l.stack)-n:]
+	if err := l.listMany(ctx, batch); err != nil {
+		return err
+	}
+	batch = append([]*Node{}, batch...)
+	l.stack = l.stack[:len(l.stack)-n]
+	for i, d := range batch {
+		err := l.push(d)
+		l.f.Forget(d, 1)
+		if err != nil {
+			l.stack = append(l.stack, batch[i+1:]...)
+			return err
+		}
+		l.done()
+	}
+	return nil
+}
+
+func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
+	var ids []chunk.ID
+	var of []*Node
+	for _, d := range dirs {
+		if d.listed.Load() {
+			continue
+		}
+		tree, ok, err := l.f.treeOf(d)
+		if err != nil {
+			return err
+		}
+		if ok {
+			ids, of = append(ids, tree), append(of, d)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	src := l.f.sched.Bulk()
+	return src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
+		if err == nil {
+			atomic.AddUint64(&l.f.stats.BulkBytes, uint64(len(plain)))
+			err = l.f.plant(ctx, of[i], ids[i], plain, src)
+		}
+		if err != nil {
+			return fmt.Errorf("listing %q: %w", l.f.Path(of[i]), err)
+		}
+		return nil
+	})
+}
+
+// push puts the directories in d on the stack.
+func (l *lister) push(d *Node) error {
+	return l.f.each(d, func(dir *backing.Dir, e backing.DirEntry) error {
+		if e.Type != cvd.Dir {
+			return nil
+		}
+		n, _, err := l.f.child(d, dir, e.Name)
+		if err == nil {
+			l.stack = append(l.stack, n)
+		}
+		return ignoreGone(err)
+	})
+}

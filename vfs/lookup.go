@@ -1,0 +1,118 @@
+package vfs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/looming-project/looming/vfs/backing"
+)
+
+// Lookup finds what dir holds under name.
+func (f *FS) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr, error) {
+	if err := f.ensureListed(ctx, dir); err != nil {
+		return nil, Attr{}, err
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	d, err := f.dir(dir)
+	if err != nil {
+		return nil, Attr{}, err
+	}
+	return f.childLocked(dir, d, name)
+}
+
+// child is Lookup in a directory that is listed.
+func (f *FS) child(parent *Node, d *backing.Dir, name string) (*Node, Attr, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	return f.childLocked(parent, d, name)
+}
+
+func (f *FS) childLocked(parent *Node, d *backing.Dir, name string) (*Node, Attr, error) {
+	a, err := d.Stat(name)
+	if err != nil {
+		return nil, a, err
+	}
+	n := f.node(parent, name, &a)
+	f.store.Adjust(&a)
+	return n, a, nil
+}
+
+// each calls fn for every entry of a listed directory.
+func (f *FS) each(n *Node, fn func(*backing.Dir, backing.DirEntry) error) error {
+	f.names.RLock()
+	d, err := f.dir(n)
+	f.names.RUnlock()
+	if err != nil {
+		return err
+	}
+	r, err := d.Read()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = fn(d, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// ignoreGone forgives an entry that was removed meanwhile.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// DirHandle is an open directory.
+type DirHandle struct {
+	f *FS
+	n *Node
+	d *backing.Dir
+	r *backing.Reader
+}
+
+// OpenDir opens a directory for reading.
+func (f *FS) OpenDir(ctx context.Context, n *Node) (*DirHandle, error) {
+	if err := f.ensureListed(ctx, n); err != nil {
+		return nil, err
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	d, err := f.dir(n)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.Read()
+	if err != nil {
+		return nil, err
+	}
+	return &DirHandle{f, n, d, r}, nil
+}
+
+// Close closes the handle.
+func (h *DirHandle) Close() error { return h.r.Close() }
+
+// SeekTo goes to where an entry's Next said, or with 0 to the start. The
+// entries are the disk's own: "." and ".." are the host's to add.
+func (h *DirHandle) SeekTo(position int64) error { return h.r.SeekTo(position) }
+
+// Next returns the next entry, or io.EOF.
+func (h *DirHandle) Next() (backing.DirEntry, error) { return h.r.Next() }
+
+// Child is Lookup for a name that Next returned.
+func (h *DirHandle) Child(name string) (*Node, Attr, error) { return h.f.child(h.n, h.d, name) }
+
+// Sync makes the directory's entries durable.
+func (h *DirHandle) Sync() error { return h.d.Sync() }

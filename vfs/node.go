@@ -1,0 +1,203 @@
+package vfs
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+// Attr is what the disk says about an entry.
+type Attr = backing.Attr
+
+// ErrStale says that a node's entry is gone from the disk.
+var ErrStale = syscall.ESTALE
+
+// Node stands for an entry of the backing directory.
+type Node struct {
+	id, ino uint64
+	typ     cvd.Type
+
+	// mu guards file.
+	mu   sync.Mutex
+	file content
+
+	// Guarded by FS.names: where the entry is. A node without a name has a pin.
+	parent *Node
+	name   string
+	pin    *backing.Pin
+
+	// Guarded by FS.table. Every node below a directory holds one reference to it.
+	refs int
+	gone bool
+
+	// open guards dir, a directory's descriptor.
+	open sync.Mutex
+	dir  *backing.Dir
+
+	// listed is set once a directory is known to be native; plant is held while it is listed.
+	listed atomic.Bool
+	plant  sync.Mutex
+}
+
+// ID is the number by which a host names the node, never used again for another.
+func (n *Node) ID() uint64 { return n.id }
+
+// Type is what the entry is.
+func (n *Node) Type() cvd.Type { return n.typ }
+
+// Node returns the node with the id, of which the host holds a reference, or nil.
+func (f *FS) Node(id uint64) *Node {
+	f.table.Lock()
+	defer f.table.Unlock()
+	return f.byID[id]
+}
+
+// Forget gives back references.
+func (f *FS) Forget(n *Node, times uint64) {
+	if n == f.root {
+		return
+	}
+	f.names.RLock()
+	defer f.names.RUnlock()
+	f.drop(n, int(times))
+}
+
+// drop gives back references, under names.
+func (f *FS) drop(n *Node, times int) {
+	for n != nil && n != f.root {
+		f.table.Lock()
+		if n.refs -= times; n.refs > 0 {
+			f.table.Unlock()
+			return
+		}
+		delete(f.byID, n.id)
+		if f.byIno[n.ino] == n {
+			delete(f.byIno, n.ino)
+		}
+		f.table.Unlock()
+		n.release(f.store)
+		n, times = n.parent, 1
+	}
+}
+
+// release closes what the node holds open. Nobody knows the node any more.
+func (n *Node) release(s *backing.Store) {
+	if n.dir != nil {
+		_ = n.dir.Close() // a directory descriptor: nothing can be lost
+	}
+	if n.pin != nil {
+		_ = n.pin.Close()
+	}
+	if n.gone && n.file.part != nil {
+		_ = s.RemovePartial(n.file.mark.Tag) // the log of a file that is no more
+	}
+	n.file.close()
+}
+
+// node returns the node for what parent holds under name, with one reference
+// more. Called under names.
+func (f *FS) node(parent *Node, name string, a *Attr) *Node {
+	f.table.Lock()
+	defer f.table.Unlock()
+	if n := f.byIno[a.Ino]; n != nil && !n.gone && n.typ == a.Type {
+		n.refs++
+		return n
+	}
+	f.lastID++
+	n := &Node{id: f.lastID, ino: a.Ino, typ: a.Type, parent: parent, name: name, refs: 1}
+	f.byIno[a.Ino], f.byID[n.id] = n, n
+	parent.refs++
+	return n
+}
+
+// ref is where the node's entry is. Called under names.
+func (f *FS) ref(n *Node) (backing.Ref, error) {
+	if n.pin != nil {
+		return backing.Ref{Pin: n.pin}, nil
+	}
+	if n.parent == nil {
+		return backing.Ref{Dir: f.store.Top}, nil
+	}
+	dir, err := f.dir(n.parent)
+	return backing.Ref{Dir: dir, Name: n.name}, err
+}
+
+// dir returns a directory's descriptor. Called under names.
+func (f *FS) dir(n *Node) (*backing.Dir, error) {
+	if n.typ != cvd.Dir {
+		return nil, syscall.ENOTDIR
+	}
+	n.open.Lock()
+	defer n.open.Unlock()
+	if n.dir != nil {
+		return n.dir, nil
+	}
+	if n.parent == nil || n.pin != nil {
+		return nil, ErrStale
+	}
+	up, err := f.dir(n.parent)
+	if err != nil {
+		return nil, err
+	}
+	n.dir, err = up.Open(n.name)
+	return n.dir, err
+}
+
+// unname takes a name from the node that has it, if one is known: the entry is
+// about to be removed or replaced. Called under names for writing.
+func (f *FS) unname(dir *backing.Dir, parent *Node, name string) error {
+	a, err := dir.Stat(name)
+	if err != nil {
+		return err
+	}
+	f.table.Lock()
+	n := f.byIno[a.Ino]
+	if n != nil && (a.Nlink < 2 || a.Type == cvd.Dir) {
+		n.gone = true
+		delete(f.byIno, a.Ino)
+	}
+	f.table.Unlock()
+	if n == nil || n.parent != parent || n.name != name || n.pin != nil {
+		return nil
+	}
+	n.pin, err = backing.Ref{Dir: dir, Name: name}.Hold()
+	return err
+}
+
+// keepName undoes unname where the removal failed.
+func (f *FS) keepName(dir *backing.Dir, name string) {
+	a, err := dir.Stat(name)
+	if err != nil {
+		return
+	}
+	f.table.Lock()
+	defer f.table.Unlock()
+	for _, n := range f.byID {
+		if n.gone && n.ino == a.Ino {
+			n.gone = false
+			f.byIno[a.Ino] = n
+			return
+		}
+	}
+}
+
+// Path is the node's path below the root, for people: without a leading slash.
+func (f *FS) Path(n *Node) string {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	var parts []string
+	for ; n != nil && n.parent != nil; n = n.parent {
+		parts = append(parts, n.name)
+	}
+	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
+		parts[i], parts[j] = parts[j], parts[i]
+	}
+	return strings.Join(parts, "/")
+}
+
+func (n *Node) String() string { return fmt.Sprintf("node %d (%s)", n.id, n.typ) }
