@@ -1,0 +1,26 @@
+package prefetch
+
+import "context"
+
+// A Filler brings files. Its methods are called from several goroutines at once, and end when ctx does.
+type Filler interface {
+	// Fill makes every item of the batch native and returns nil; items that already are, or that are no more, count
+	// as done. It returns a *Partial where some failed, an error that wraps ErrUnreachable where nothing can be
+	// fetched now, and any other error where the batch failed as a whole; it is then tried again in halves.
+	Fill(ctx context.Context, batch []Item) error
+}
+
+// A RangeFiller can bring a file in pieces, so that a file larger than what the link holds does not stand in the way of
+// a demand. Without it, such a file is one batch.
+type RangeFiller interface {
+	Filler
+	// FillRange brings n bytes at off; pieces of one file may be asked for at once, and the last of them makes the
+	// file native. Errors are as for Fill.
+	FillRange(ctx context.Context, it Item, off, n uint64) error
+}
+
+// Yielder is a Filler that knows demand: before each batch, Quiet returns as soon as nobody waits for bytes.
+type Yielder interface {
+	Filler
+	Quiet(ctx context.Context) error
+}

@@ -1,0 +1,252 @@
+package prefetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// memTree is a tree held in memory.
+type memTree struct {
+	dirs  map[string][]Item // sorted by name
+	page  int               // entries in a page, 0: all
+	fail  map[string]error  // by path listed or looked up
+	lists int
+}
+
+// treeOf makes a tree of files; sizes are by path.
+func treeOf(files map[string]uint64) *memTree {
+	t := &memTree{dirs: map[string][]Item{"": nil}, fail: map[string]error{}}
+	for path, size := range files {
+		t.add(Item{Path: path, Size: size})
+	}
+	for _, items := range t.dirs {
+		slices.SortFunc(items, func(a, b Item) int { return strings.Compare(base(a.Path), base(b.Path)) })
+	}
+	return t
+}
+
+func (t *memTree) add(it Item) {
+	dir := ""
+	if i := strings.LastIndexByte(it.Path, '/'); i >= 0 {
+		dir = it.Path[:i]
+		if _, ok := t.dirs[dir]; !ok {
+			t.dirs[dir] = nil
+			t.add(Item{Path: dir, Dir: true})
+		}
+	}
+	t.dirs[dir] = append(t.dirs[dir], it)
+}
+
+func (t *memTree) List(_ context.Context, dir, after string) ([]Item, bool, error) {
+	t.lists++
+	if err := t.fail[dir]; err != nil {
+		return nil, false, err
+	}
+	items := t.dirs[dir]
+	for len(items) > 0 && after != "" && base(items[0].Path) <= after {
+		items = items[1:]
+	}
+	if t.page > 0 && len(items) > t.page {
+		return slices.Clone(items[:t.page]), true, nil
+	}
+	return slices.Clone(items), false, nil
+}
+
+func (t *memTree) Lookup(_ context.Context, paths []string) ([]Item, error) {
+	out := make([]Item, len(paths))
+	for i, p := range paths {
+		if err := t.fail[p]; err != nil {
+			return nil, err
+		}
+		dir := ""
+		if j := strings.LastIndexByte(p, '/'); j >= 0 {
+			dir = p[:j]
+		}
+		for _, it := range t.dirs[dir] {
+			if it.Path == p {
+				out[i] = it
+			}
+		}
+	}
+	return out, nil
+}
+
+// order runs a plan to its end, skipping what fails.
+func order(t interface{ Fatalf(string, ...any) }, p *Plan) (paths []string, stages []Stage, lost []string) {
+	for range 1_000_000 {
+		w, err := p.Next(context.Background())
+		if err == io.EOF {
+			return paths, stages, lost
+		}
+		if err != nil {
+			var pe *PlanError
+			if !errors.As(err, &pe) {
+				t.Fatalf("%v is not a PlanError", err)
+			}
+			if p.Skip() {
+				lost = append(lost, pe.Path)
+			}
+		}
+		for _, it := range w.Items {
+			paths, stages = append(paths, it.Path), append(stages, w.Stage)
+		}
+	}
+	t.Fatalf("the plan does not end")
+	return nil, nil, nil
+}
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+var somePath = rapid.Custom(func(t *rapid.T) string {
+	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(
+		[]string{"a", "b", "c", "home", ".cache", "tmp", "etc", "x y", "\xff"}), 1, 5).Draw(t, "names"), "/")
+})
+
+// someFiles draws a tree in which no path is both a file and a directory.
+func someFiles(t *rapid.T) map[string]uint64 {
+	files := map[string]uint64{}
+	for _, p := range rapid.SliceOfN(somePath, 0, 60).Draw(t, "paths") {
+		files[p+"/f"] = rapid.SampledFrom([]uint64{0, 1, 5000, hugeSize - 1, hugeSize, 3 * hugeSize}).Draw(t, "size")
+	}
+	return files
+}
+
+// A plan covers every file exactly once, the start set first and in its order, and says the same twice.
+func TestPlanCoversAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		files := someFiles(t)
+		tree := treeOf(files)
+		tree.page = rapid.IntRange(0, 3).Draw(t, "page")
+		pick := rapid.Custom(func(t *rapid.T) string { return somePath.Draw(t, "p") + "/f" })
+		start := rapid.SliceOfNDistinct(pick, 0, 20, rapid.ID).Draw(t, "start")
+		tally := &Tally{}
+		for _, p := range rapid.SliceOfN(pick, 0, 30).Draw(t, "used") {
+			tally.Opened(p, Later, noon)
+		}
+		got, stages, _ := order(t, NewPlan(tree, tally, slices.Clone(start), noon))
+		again, _, _ := order(t, NewPlan(tree, tally, slices.Clone(start), noon))
+		if !slices.Equal(got, again) {
+			t.Fatalf("two plans of one tree differ:\n%q\n%q", got, again)
+		}
+		if !slices.IsSorted(stages) {
+			t.Fatalf("stages out of order: %v", stages)
+		}
+		start = slices.DeleteFunc(start, func(p string) bool { _, ok := files[p]; return !ok })
+		if !slices.Equal(got[:len(start)], start) {
+			t.Fatalf("starts with %q, want %q", got[:len(start)], start)
+		}
+		seen := map[string]bool{}
+		for _, p := range got {
+			if _, ok := files[p]; !ok || seen[p] {
+				t.Fatalf("%q is given twice, or is no file", p)
+			}
+			seen[p] = true
+		}
+		if len(seen) != len(files) {
+			t.Fatalf("%d of %d files given", len(seen), len(files))
+		}
+	})
+}
+
+func TestPlanOrder(t *testing.T) {
+	tree := treeOf(map[string]uint64{
+		"bin/sh": 100, "etc/passwd": 10, "home/u/letter": 50, "home/u/.cache/x": 5, "home/u/mbox": hugeSize * 2,
+		"usr/share/doc/a": 1, "usr/lib/lib.so": 1000, "usr/lib/huge.so": hugeSize, "var/log/syslog": 9,
+		"usr/bin/often": 1 << 20, "usr/bin/seldom": 1 << 20, "usr/bin/small": 1 << 10, "srv/big": hugeSize * 3, "srv/used": hugeSize * 3,
+	})
+	tally := &Tally{}
+	for range 20 {
+		tally.Opened("usr/bin/often", Later, noon)
+		tally.Opened("srv/used", Later, noon)
+		tally.Read("srv/used", Later, noon, 4096)
+	}
+	tally.Opened("usr/bin/seldom", Later, noon)
+	tally.Opened("usr/bin/small", Later, noon)
+	tally.Opened("srv/big", Later, noon.Add(-60*24*time.Hour))
+	got, _, _ := order(t, NewPlan(tree, tally, []string{"usr/lib/lib.so", "gone", "bin/sh"}, noon))
+	want := []string{
+		"usr/lib/lib.so", "bin/sh", // the start set
+		"usr/bin/small", "usr/bin/often", "usr/bin/seldom", "srv/used", // by waiting saved for each byte
+		"etc/passwd", "home/u/letter", // what a person made or set up
+		"home/u/.cache/x", "usr/share/doc/a", "var/log/syslog", // what nobody asks for by name
+		"usr/lib/huge.so", "home/u/mbox", "srv/big", // huge ones, small ones first
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("order\n%q, want\n%q", got, want)
+	}
+}
+
+// What cannot be listed is tried again at the end, and in the end named; everything else comes once.
+func TestPlanSkips(t *testing.T) {
+	files := map[string]uint64{"a/1": 1, "a/2": 1, "bad/1": 1, "bad/sub/2": 1, "c/3": 1}
+	tree := treeOf(files)
+	tree.fail["bad"] = errors.New("damaged")
+	got, _, lost := order(t, NewPlan(tree, &Tally{}, nil, noon))
+	if want := []string{"a/1", "a/2", "c/3"}; !slices.Equal(got, want) || !slices.Equal(lost, []string{"bad"}) {
+		t.Errorf("got %q, lost %q", got, lost)
+	}
+
+	p := NewPlan(tree, &Tally{}, []string{"c/3", "bad"}, noon)
+	if _, err := p.Next(t.Context()); err == nil {
+		t.Fatal("a start set that cannot be looked up is not an error")
+	}
+	p.Skip()
+	delete(tree.fail, "bad")
+	if got, _, _ := order(t, p); len(got) != len(files) {
+		t.Errorf("after a lookup that failed: %q, want all of %v", got, files)
+	}
+}
+
+// What is put off is bounded: with more huge files than that, all come all the same, once.
+func TestPlanBoundsHuge(t *testing.T) {
+	files := map[string]uint64{}
+	for i := range maxHuge + 1000 {
+		files[fmt.Sprintf("d%d/f%d", i%50, i)] = hugeSize + uint64(i*7919%5000)
+	}
+	for i := range maxAside + 1000 {
+		files[fmt.Sprintf("home/u%d/.cache/f", i)] = 1
+	}
+	p := NewPlan(treeOf(files), &Tally{}, nil, noon)
+	seen := map[string]bool{}
+	for {
+		w, err := p.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if len(p.rest.huge) > maxHuge || len(p.rest.aside) > maxAside {
+			t.Fatalf("%d huge files, %d directories held", len(p.rest.huge), len(p.rest.aside))
+		}
+		for _, it := range w.Items {
+			if seen[it.Path] {
+				t.Fatalf("%q twice", it.Path)
+			}
+			seen[it.Path] = true
+		}
+	}
+	if len(seen) != len(files) {
+		t.Errorf("%d of %d", len(seen), len(files))
+	}
+}
+
+// Of files used equally often, the one that costs less comes first; of equal sizes, the one used more.
+func TestWorth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := Usage{Score: rapid.Float64Range(0.001, 50).Draw(t, "score")}
+		more := Usage{Score: u.Score * 1.1}
+		size := uint64(rapid.IntRange(0, 1<<30).Draw(t, "size"))
+		if worth(more, size) <= worth(u, size) {
+			t.Fatalf("more uses are not worth more")
+		}
+		if worth(u, size) < worth(u, size+1<<20) {
+			t.Fatalf("a larger file is worth more")
+		}
+	})
+}
