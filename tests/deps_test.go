@@ -17,25 +17,22 @@ import (
 // commit says why.
 var mayImport = map[string][]string{
 	// content and what crosses the network: chunk < cvd < wire < remote
-	"vfs/chunk":           {},
-	"vfs/chunk/chunktest": {"vfs/chunk"},
-	"vfs/cvd":             {"vfs/chunk"},
-	"vfs/wire":            {"vfs/chunk", "vfs/cvd"},
-	"vfs/remote":          {"vfs/chunk", "vfs/cvd", "vfs/wire"},
+	"vfs/chunk":  {},
+	"vfs/cvd":    {"vfs/chunk"},
+	"vfs/wire":   {"vfs/chunk", "vfs/cvd"},
+	"vfs/remote": {"vfs/chunk", "vfs/cvd", "vfs/wire"},
 
 	// the real disk: durable < backing
-	"vfs/durable":             {},
-	"vfs/durable/durabletest": {"vfs/durable"},
-	"vfs/backing":             {"vfs/chunk", "vfs/cvd", "vfs/durable"},
-	"vfs/scan":                {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing"},
-	"vfs/local":               {"vfs/chunk", "vfs/cvd", "vfs/durable"},
+	"vfs/durable": {},
+	"vfs/backing": {"vfs/chunk", "vfs/cvd", "vfs/durable"},
+	"vfs/scan":    {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing"},
+	"vfs/local":   {"vfs/chunk", "vfs/cvd", "vfs/durable"},
 
 	// the virtual file system: below its hosts, and above what it reads from
-	"vfs/fetch":   {"vfs/chunk", "vfs/cvd"},
-	"vfs":         {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch"},
-	"vfs/vfstest": {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
-	"vfs/fuse":    {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
-	"vfs/winfsp":  {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
+	"vfs/fetch":  {"vfs/chunk", "vfs/cvd"},
+	"vfs":        {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch"},
+	"vfs/fuse":   {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
+	"vfs/winfsp": {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
 
 	"prefetch":           {"vfs/chunk", "vfs/cvd"},
 	"prefetch/reflector": {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},
@@ -44,9 +41,10 @@ var mayImport = map[string][]string{
 	"pivot/policy": {},
 	"pivot/merge":  {"vfs/chunk", "vfs/cvd", "pivot/policy"},
 
-	"server":                   {"server/internal/...", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
-	"server/internal/postgres": {"vfs/chunk", "vfs/cvd", "vfs/wire"},
-	"server/internal/sis":      {"vfs/chunk", "vfs/durable"},
+	"server": {"server/internal/...", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
+	// sis says what it must remember, and postgres remembers it.
+	"server/internal/sis":      {"vfs/chunk", "vfs/wire", "vfs/durable"},
+	"server/internal/postgres": {"server/internal/sis", "vfs/chunk", "vfs/cvd", "vfs/wire"},
 	"server/internal/pgrun":    {"vfs/durable"},
 	"server/internal/session":  {"server/internal/postgres", "server/internal/sis", "vfs/chunk", "vfs/cvd", "vfs/wire"},
 	"server/internal/gc":       {"server/internal/postgres", "server/internal/sis", "vfs/chunk", "vfs/cvd"},
@@ -59,9 +57,12 @@ var mayImport = map[string][]string{
 	"console/internal/bundle": {},
 	"console/portal":          {"console/internal/...", "vfs/wire"},
 
-	"cmd/looming":        {"vfs/...", "prefetch/...", "pivot/..."},
-	"cmd/loomctl":        {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},
-	"cmd/looming-server": {"server", "console/...", "vfs/wire", "vfs/durable"},
+	"cmd/internal/exit":     {"vfs/chunk", "vfs/cvd", "vfs/wire"},
+	"cmd/internal/settings": {"cmd/internal/exit"},
+	"cmd/internal/progress": {},
+	"cmd/looming":           {"cmd/internal/...", "vfs/...", "prefetch/...", "pivot/..."},
+	"cmd/loomctl":           {"cmd/internal/...", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},
+	"cmd/looming-server":    {"cmd/internal/...", "server", "console", "console/portal", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
 
 	"tools/wan":      {"tools/wan/link"},
 	"tools/wan/link": {},
@@ -71,10 +72,18 @@ var mayImport = map[string][]string{
 // nothing of the product imports them.
 var free = []string{"tests/...", "tools/bench/...", "tools/demonstrate/...", "tools/tree/...", "tools/suite/...", "tools/measure/..."}
 
-// generators are commands that go generate runs. They may import what their
-// package may.
-func generator(s source) bool {
-	return s.file.Name.Name == "main" && path.Base(s.pkg) == "generate"
+// owner is the package whose line of the table holds for another one: what go
+// generate runs for a package, and what is for the tests of a package and of
+// those that use it (conformance, fakes that are real elsewhere), belongs to
+// it.
+func owner(pkg string) (of string, forTests bool) {
+	switch base := path.Base(pkg); {
+	case base == "generate":
+		return path.Dir(pkg), false
+	case strings.HasSuffix(base, "test"):
+		return path.Dir(pkg), true
+	}
+	return pkg, false
 }
 
 func TestImportGraph(t *testing.T) {
@@ -82,19 +91,22 @@ func TestImportGraph(t *testing.T) {
 		if s.test || under(s.pkg, free...) {
 			continue
 		}
-		key := s.pkg
-		if generator(s) {
-			key = path.Dir(s.pkg)
-		}
+		key, forTests := owner(s.pkg)
 		allowed, known := mayImport[key]
 		if !known {
 			t.Errorf("%s: package %s is not in mayImport of tests/deps_test.go", s.name, s.pkg)
+			continue
+		}
+		if forTests {
 			continue
 		}
 		for _, name := range s.imports() {
 			inside, ours := strings.CutPrefix(name, module+"/")
 			if ours && inside != key && !under(inside, allowed...) {
 				t.Errorf("%s: %s may not import %s", s.name, s.pkg, inside)
+			}
+			if _, forTests := owner(inside); ours && forTests {
+				t.Errorf("%s: %s may not import %s, which is for tests", s.name, s.pkg, inside)
 			}
 		}
 	}
