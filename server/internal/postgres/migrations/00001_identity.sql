@@ -28,10 +28,12 @@ create table enrol_tokens (
 
 -- A certificate that is not here is not accepted, whoever signed it.
 create table certificates (
-    serial    bytea       primary key,
-    device_id bigint      not null references devices on delete cascade,
-    not_after timestamptz not null,
-    created   timestamptz not null default now()
+    serial      bytea       primary key,
+    device_id   bigint      not null references devices on delete cascade,
+    fingerprint bytea       not null,                 -- of its public key
+    pem         text        not null,
+    not_after   timestamptz not null,
+    created     timestamptz not null default now()
 );
 create index certificates_device on certificates (device_id);
 

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// maxPending bounds how many strangers may wait: what they sent is kept.
+const maxPending = 1000
+
+// Enrolment is a device that asks in.
+type Enrolment struct {
+	Name, Host, OS, Address string
+	Fingerprint             Fingerprint
+	Token                   string // empty: none
+}
+
+// Enrol adds a device, or finds where it stands if it asked before with the same key. A valid token approves it.
+// Errors: conflict if the name or the key is another's, denied if it was revoked or the token is not good.
+func (db *DB) Enrol(ctx context.Context, e Enrolment) (d Device, err error) {
+	err = db.tx(ctx, fmt.Sprintf("enrol device %q", e.Name), func(tx *sql.Tx) error {
+		d, err = e.known(ctx, tx)
+		if errors.Is(err, sql.ErrNoRows) {
+			d, err = e.insert(ctx, tx)
+		}
+		if err != nil || d.State == Approved || e.Token == "" {
+			return err
+		}
+		d, err = e.approve(ctx, tx, d.ID)
+		return err
+	})
+	return d, err
+}
+
+// known finds the device by its key.
+func (e *Enrolment) known(ctx context.Context, tx *sql.Tx) (Device, error) {
+	d, err := scanDevice(tx.QueryRowContext(ctx, `update devices d set host = $2, os = $3, address = $4, last_seen = now()
+		where fingerprint = $1 returning `+deviceColumns, e.Fingerprint[:], e.Host, e.OS, e.Address))
+	switch {
+	case err != nil:
+		return d, err
+	case d.Name != e.Name:
+		return d, fmt.Errorf("%w: this device is enrolled as %q already", wire.ErrConflict, d.Name)
+	case d.State == Revoked:
+		return d, fmt.Errorf("%w: the device was revoked: an admin must remove it before it may ask again", wire.ErrDenied)
+	}
+	return d, nil
+}
+
+func (e *Enrolment) insert(ctx context.Context, tx *sql.Tx) (Device, error) {
+	var waiting int
+	if err := tx.QueryRowContext(ctx, `select count(*) from devices where state = 'pending'`).Scan(&waiting); err != nil {
+		return Device{}, err
+	}
+	if waiting >= maxPending && e.Token == "" {
+		return Device{}, fmt.Errorf("%w: %d devices wait for approval: an admin must approve or remove some", wire.ErrUnavailable, waiting)
+	}
+	d, err := scanDevice(tx.QueryRowContext(ctx, `insert into devices as d (name, host, os, fingerprint, address, last_seen)
+		values ($1, $2, $3, $4, $5, now()) returning `+deviceColumns, e.Name, e.Host, e.OS, e.Fingerprint[:], e.Address))
+	if isUnique(err) {
+		return d, fmt.Errorf("%w: another device has this name: take another, or have an admin remove that device", wire.ErrConflict)
+	}
+	if err != nil {
+		return d, err
+	}
+	return d, notifyDevice(ctx, tx, d.ID)
+}
+
+// approve uses up the token once.
+func (e *Enrolment) approve(ctx context.Context, tx *sql.Tx, id int64) (Device, error) {
+	sum := sha256.Sum256([]byte(e.Token))
+	var token int64
+	err := tx.QueryRowContext(ctx, `update enrol_tokens set uses = uses - 1
+		where hash = $1 and uses > 0 and expires > now() returning id`, sum[:]).Scan(&token)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Device{}, fmt.Errorf("%w: the token is wrong, used up or expired: ask an admin for another, or enrol without", wire.ErrDenied)
+	}
+	if err != nil {
+		return Device{}, err
+	}
+	d, err := scanDevice(tx.QueryRowContext(ctx, `update devices d set state = 'approved', approved_at = now(), approved_by = $2
+		where id = $1 returning `+deviceColumns, id, "token:"+strconv.FormatInt(token, 10)))
+	if err != nil {
+		return d, err
+	}
+	return d, notifyDevice(ctx, tx, id)
+}
