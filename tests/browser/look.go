@@ -27,12 +27,13 @@ func WaitText(ctx context.Context, selector, text string) error {
 const settled = `document.fonts.ready.then(() => Promise.all(document.getAnimations()
 	.filter((a) => a instanceof CSSTransition).map((a) => a.finished.catch(() => 0))))`
 
-// Picture is the whole page as a PNG, as tall as it is.
+// Picture is the whole page as a PNG, as tall as it is; under a dialog, the window.
 func Picture(ctx context.Context, width int64) ([]byte, error) {
 	if err := run(ctx, "let the page come to rest", chromedp.Evaluate[chromedp.Void](settled, chromedp.EvalAwaitPromise)); err != nil {
 		return nil, err
 	}
-	height, err := ask(ctx, "measure the page", chromedp.Evaluate[int64](`document.scrollingElement.scrollHeight`))
+	height, err := ask(ctx, "measure the page", chromedp.Evaluate[int64](
+		`document.querySelector('dialog[open]') ? 0 : document.scrollingElement.scrollHeight`))
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ function Shell(props: { user: string; version: string }) {
           <ThemeSwitch />
           <div class="me">
             <span class="avatar" aria-hidden="true">{props.user.slice(0, 1).toUpperCase()}</span>
-            <span class="me-text"><b>{props.user}</b><small>{props.version || "Administrator"}</small></span>
+            <span class="me-text"><b>{props.user}</b><small>{props.version ? `Looming ${props.version}` : "Administrator"}</small></span>
             <button type="button" class="icon-button" aria-label="Sign out" title="Sign out" onClick={signOut}><icon.Leave /></button>
           </div>
         </div>

@@ -12,12 +12,12 @@ import { decided, TrustButton, TrustDialog } from "./trust";
 
 const columns: Column<Endpoint>[] = [
   { name: "Endpoint", sort: "name", cell: (e) => <Who endpoint={e} /> },
-  { name: "State", sort: "state", cell: (e) => <StateChip endpoint={e} /> },
+  { name: "State", sort: "state", kind: "corner", cell: (e) => <StateChip endpoint={e} /> },
   { name: "System", sort: "os", cell: (e) => e.os || "–" },
   { name: "Address", cell: (e) => <span class="mono">{e.address || "–"}</span> },
-  { name: "Activity", cell: (e) => e.activity || <span class="faint">idle</span> },
+  { name: "Activity", kind: "full", cell: (e) => e.activity || <span class="faint idle">idle</span> },
   { name: "Last seen", sort: "last_seen", first: "desc", cell: (e) => <Seen endpoint={e} /> },
-  { name: "", cell: (e) => <Act endpoint={e} /> },
+  { name: "", kind: "acts", cell: (e) => <Act endpoint={e} /> },
 ];
 
 export function EndpointsPage() {

@@ -2,11 +2,10 @@
 import { useState } from "preact/hooks";
 import { serverTime } from "./clock";
 import { NoDesktops } from "./desktops";
-import { NoEndpoints } from "./endpoints";
 import type { Endpoint, Stream, Totals, Volume } from "./feed";
 import { ago, bytes, count, fraction, percent, plural, rate } from "./format";
 import * as icon from "./icons";
-import { Bar, Empty, Panel } from "./parts";
+import { Bar, Command, Empty, Panel, Spark } from "./parts";
 import { isOver } from "./phases";
 import { href } from "./route";
 import { live, totals } from "./store";
@@ -31,7 +30,7 @@ function Content(props: { totals: Totals }) {
   const streams = [...live.streams.items.value.values()].sort(byInterest);
   const uploads = [...live.uploads.items.value.values()];
   const pending = [...live.endpoints.items.value.values()].filter((e) => e.state === "pending");
-  if (t.endpoints === 0) return <NoEndpoints />;
+  if (t.endpoints === 0) return <FirstSteps />;
   return (
     <>
       {pending.length > 0 && <Asking endpoints={pending} all={t.pending} />}
@@ -46,6 +45,22 @@ function Content(props: { totals: Totals }) {
         </Panel>
       )}
     </>
+  );
+}
+
+// FirstSteps is what a new installation shows: the way from nothing to a desktop that streams.
+function FirstSteps() {
+  return (
+    <section class="first panel" aria-labelledby="first">
+      <icon.Logo class="empty-mark" />
+      <h2 id="first">Bring the first desktop here</h2>
+      <ol class="empty">
+        <li><div><b>Let a machine ask in.</b> Run this on it, as root.</div><Command line={`looming enroll ${location.origin}`} /></li>
+        <li><div><b>Approve it.</b> It then appears on this page with its device id.</div></li>
+        <li><div><b>Centralize its desktop.</b> The whole file system becomes a snapshot here.</div><Command line="looming snapshot --root / --cvd NAME" /></li>
+        <li><div><b>Stream it to another machine.</b> Usable at once, native at the end.</div><Command line="looming stream --cvd NAME TARGET" /></li>
+      </ol>
+    </section>
   );
 }
 
@@ -85,7 +100,7 @@ function Storage(props: { totals: Totals }) {
     return <section class="panel" aria-label="Storage"><NoDesktops /></section>;
   }
   return (
-    <Panel title="Storage" id="storage" note={<>{plural(t.desktops, "desktop")}, {plural(t.snapshots, "snapshot")}</>}>
+    <Panel title="Storage" id="storage" class="storage-panel" note={<>{plural(t.desktops, "desktop")}, {plural(t.snapshots, "snapshot")}</>}>
       <div class="storage-hero">
         <p class="hero-number">{percent(saved, t.logical_bytes)}<span>saved</span></p>
         <p class="hero-text">{bytes(t.logical_bytes)} of desktops are kept in <b>{bytes(t.stored_bytes)}</b>, {times.toFixed(1)} times less.</p>
@@ -123,7 +138,7 @@ function Fleet(props: { totals: Totals; streams: Stream[] }) {
   const t = props.totals;
   const flow = props.streams.reduce((sum, s) => sum + s.bytes_per_second, 0);
   return (
-    <Panel title="Fleet" id="fleet" note={<a href={href("endpoints")}>All endpoints</a>}>
+    <Panel title="Fleet" id="fleet" class="fleet-panel" note={<a href={href("endpoints")}>All endpoints</a>}>
       <dl class="fleet">
         <div class="fleet-online">
           <dt>Endpoints online</dt>
@@ -133,8 +148,19 @@ function Fleet(props: { totals: Totals; streams: Stream[] }) {
         <div><dt><icon.Down />Streaming out</dt><dd>{count(t.streams)}<small>{flow > 0 ? rate(flow) : "quiet"}</small></dd></div>
         <div><dt><icon.Up />Centralizing</dt><dd>{count(t.uploads)}<small>{inflow()}</small></dd></div>
       </dl>
+      <div class="fleet-flow">
+        <small>Streaming, last two minutes</small>
+        <Spark values={together(props.streams)} label={`Streaming rate of all endpoints over the last two minutes, now ${rate(flow)}`} />
+      </div>
     </Panel>
   );
+}
+
+// together adds up the rates of all streams, moment by moment, the latest last.
+function together(streams: Stream[]): number[] {
+  const all = streams.filter((s) => !isOver(s.phase)).map((s) => s.rate_history ?? []);
+  const length = Math.max(0, ...all.map((h) => h.length));
+  return Array.from({ length }, (_, i) => all.reduce((sum, h) => sum + (h[i - length + h.length] ?? 0), 0));
 }
 
 function inflow(): string {

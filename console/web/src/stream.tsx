@@ -15,18 +15,23 @@ export function StreamCard(props: { stream: Stream }) {
   const id = `stream-${s.id}`;
   return (
     <article class={`card stream ${s.phase}`} aria-labelledby={id} data-stream={s.id} data-phase={s.phase}>
-      <header class="card-head">
-        <div class="card-name">
-          <h3 id={id}><a href={href("desktops", s.cvd)}>{s.cvd}</a></h3>
-          <p>to <b>{deviceName(s.device)}</b> <span class="mono">{s.target}</span></p>
+      <div class="card-body">
+        <header class="card-head">
+          <div class="card-name">
+            <h3 id={id}><a href={href("desktops", s.cvd)}>{s.cvd}</a></h3>
+            <p>to <b>{deviceName(s.device)}</b>, <span class="mono">{s.target}</span></p>
+          </div>
+          <Chip tone={phaseTone(s.phase)} pulse={moves(s)}>{phaseNames[s.phase]}</Chip>
+        </header>
+        {s.message && <p class={`card-message ${phaseTone(s.phase)}`} role="status"><icon.Warn /><span>{s.message}</span></p>}
+        <div class="card-bars">
+          <StartBar stream={s} />
+          <WholeBar stream={s} />
         </div>
-        <Chip tone={phaseTone(s.phase)} pulse={!isOver(s.phase) && s.phase !== "offline"}>{phaseNames[s.phase]}</Chip>
-      </header>
-      {s.message && <p class={`card-message ${phaseTone(s.phase)}`} role="status"><icon.Warn /><span>{s.message}</span></p>}
-      <StartBar stream={s} />
-      <WholeBar stream={s} />
-      <Pace stream={s} />
-      <Misses stream={s} />
+        <div class="card-pace">
+          {isOver(s.phase) ? <Summary stream={s} /> : <><Pace stream={s} /><Misses stream={s} /></>}
+        </div>
+      </div>
     </article>
   );
 }
@@ -71,34 +76,24 @@ function WholeBar(props: { stream: Stream }) {
 
 function Pace(props: { stream: Stream }) {
   const s = props.stream;
-  const over = isOver(s.phase);
   return (
     <>
       <div class="pace">
-        <div class="pace-figure"><small>Rate</small><b>{over ? "–" : rate(s.bytes_per_second)}</b></div>
+        <div class="pace-figure"><small>Rate</small><b>{moves(s) ? rate(s.bytes_per_second) : "–"}</b></div>
         <Spark values={s.rate_history ?? []} label={`Rate over the last minutes, now ${rate(s.bytes_per_second)}`} />
-        <div class="pace-figure"><small>{over ? "Took" : "Time left"}</small><b>{over ? took(s) : left(s)}</b></div>
-        <div class="pace-figure"><small>Files</small><b>{count(s.files_done)}</b><small class="of">of {count(s.files_total)}</small></div>
+        <div class="pace-figure"><small>Time left</small><b>{s.eta_seconds === null ? "–" : duration(s.eta_seconds)}</b></div>
+        <div class="pace-figure"><small>Files</small><b title={`of ${count(s.files_total)}`}>{count(s.files_done)}</b></div>
       </div>
-      <p class="current">{s.current && !over ? <Path path={s.current} /> : <span class="faint">{idle(s)}</span>}</p>
+      <p class="current">{s.current && moves(s) ? <Path path={s.current} /> : <span class="faint">{idle(s)}</span>}</p>
     </>
   );
 }
 
-function left(s: Stream): string {
-  return s.eta_seconds === null ? "–" : duration(s.eta_seconds);
-}
-
-function took(s: Stream): string {
-  return s.started && s.updated ? duration((Date.parse(s.updated) - Date.parse(s.started)) / 1000) : "–";
-}
+// moves is whether bytes may flow now.
+const moves = (s: Stream) => !isOver(s.phase) && s.phase !== "offline" && s.phase !== "waiting";
 
 function idle(s: Stream): string {
   switch (s.phase) {
-    case "native":
-      return "The disk is the desktop. Looming has stepped aside.";
-    case "failed":
-      return "Stopped.";
     case "offline":
       return `Last heard of ${ago(s.updated, serverTime.value)}.`;
     case "verifying":
@@ -110,15 +105,29 @@ function idle(s: Stream): string {
   }
 }
 
+// Summary is what remains to be said when a stream is over.
+function Summary(props: { stream: Stream }) {
+  const s = props.stream;
+  const waits = s.demand_count > 0 ? `${plural(s.demand_count, "read")} had to wait.` : "No read had to wait.";
+  const took = s.started && s.updated ? ` after ${duration((Date.parse(s.updated) - Date.parse(s.started)) / 1000)}` : "";
+  return (
+    <p class="summary">
+      {s.phase === "native"
+        ? <><b>The disk is the desktop{took}.</b> {plural(s.files_total, "file")}. {waits}</>
+        : <><b>Stopped{took}</b> at {count(s.files_done)} of {plural(s.files_total, "file")}. {waits}</>}
+    </p>
+  );
+}
+
 function Misses(props: { stream: Stream }) {
   const s = props.stream;
   const misses = s.misses ?? [];
   if (s.demand_count === 0 && misses.length === 0) return null;
   return (
-    <details class="misses" open={!isOver(s.phase)}>
+    <details class="misses" open>
       <summary>
         <icon.Clock />{plural(s.demand_count, "read")} had to wait
-        {misses.length > 0 && <span class="faint">{waited(median(misses))} in the middle of the last {misses.length}</span>}
+        {misses.length > 1 && <span class="faint">median of the last {misses.length}: {waited(median(misses))}</span>}
       </summary>
       <ul>{misses.slice(0, shownMisses).map((m) => <MissRow key={`${m.at} ${m.path}`} miss={m} />)}</ul>
     </details>

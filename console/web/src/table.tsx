@@ -13,6 +13,7 @@ export interface Column<T> {
   name: string;
   sort?: string; // the server's column
   number?: boolean;
+  kind?: string; // a class, for how it stands on a phone
   first?: "desc"; // which way the first click sorts
   cell: (row: T) => ComponentChildren;
 }
@@ -52,7 +53,7 @@ export function Table<T>(props: Props<T>) {
             <tbody>
               {page?.items.map((r) => (
                 <tr key={props.row(r)}>
-                  {props.columns.map((c) => <td key={c.name} data-label={c.name} class={c.number ? "number" : undefined}>{c.cell(r)}</td>)}
+                  {props.columns.map((c) => <td key={c.name} data-label={c.name} class={c.kind ?? (c.number ? "number" : undefined)}>{c.cell(r)}</td>)}
                 </tr>
               ))}
             </tbody>
