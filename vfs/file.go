@@ -265,3 +265,61 @@ func (h *Handle) Sync(dataOnly bool) error {
 	}
 	return nil
 }
+
+// Fallocate is fallocate(2). What moves or removes bytes of a file that is not all here
+// brings it first.
+func (h *Handle) Fallocate(ctx context.Context, mode uint32, off, length int64) error {
+	const keepSize = 1
+	if mode&^keepSize != 0 {
+		if err := h.whole(ctx); err != nil {
+			return err
+		}
+	}
+	h.n.mu.Lock()
+	defer h.n.mu.Unlock()
+	if err := h.f.settleLocked(h.n); err != nil {
+		return err
+	}
+	if h.n.file.state == ranged {
+		if err := h.f.recordLocked(h.n); err != nil {
+			return err
+		}
+	}
+	return h.file.Fallocate(mode, off, length)
+}
+
+// whole brings all of the file.
+func (h *Handle) whole(ctx context.Context) error {
+	h.n.mu.Lock()
+	size, s := h.n.file.mark.Size, h.n.file.state
+	h.n.mu.Unlock()
+	const step = 16 << 20
+	for at := uint64(0); s == ranged && at < size; at += step {
+		if err := h.Ensure(ctx, int64(at), step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Seek is lseek(2) with SEEK_DATA or SEEK_HOLE. A file that is not all here is
+// all data.
+func (h *Handle) Seek(_ context.Context, off int64, whence int) (int64, error) {
+	const seekHole = 4
+	h.n.mu.Lock()
+	partly := h.n.file.state == ranged
+	h.n.mu.Unlock()
+	if !partly {
+		return h.file.Seek(off, whence)
+	}
+	a, err := h.file.Stat()
+	switch {
+	case err != nil:
+		return 0, err
+	case off >= int64(a.Size):
+		return 0, syscall.ENXIO
+	case whence == seekHole:
+		return int64(a.Size), nil
+	}
+	return off, nil
+}

@@ -9,75 +9,10 @@ import (
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/vfstest"
 )
 
-// desktop is a small tree in memory.
-type desktop struct {
-	chunk.Map
-	t *testing.T
-}
-
-func (d desktop) dir(entries ...cvd.Entry) (chunk.ID, cvd.Sums) {
-	b := cvd.NewBuilder(d.Put)
-	for i := range entries {
-		if err := b.Add(&entries[i]); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	id, sums, err := b.Finish()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return id, sums
-}
-
-func (d desktop) sub(name string, entries ...cvd.Entry) cvd.Entry {
-	id, sums := d.dir(entries...)
-	return cvd.Entry{Name: name, Type: cvd.Dir, Mode: 0o755, Tree: id, Sums: sums, Mtime: cvd.Time{Sec: 7}}
-}
-
-func (d desktop) file(name string, body []byte) cvd.Entry {
-	e := cvd.Entry{Name: name, Type: cvd.File, Mode: 0o644, Size: uint64(len(body)), Mtime: cvd.Time{Sec: 1e9, Nsec: 123456789}}
-	switch {
-	case len(body) <= cvd.InlineMax:
-		e.Content.Inline = body
-	case len(body) <= chunk.WholeMax:
-		e.Content.ID, _ = d.Put(body)
-	default:
-		var refs []cvd.Ref
-		for b := body; len(b) > 0; {
-			n := min(len(b), 100<<10)
-			id, _ := d.Put(b[:n])
-			refs = append(refs, cvd.Ref{ID: id, Size: uint64(n)})
-			b = b[n:]
-		}
-		var err error
-		if e.Content, err = cvd.ListContent(chunk.Sum(body), refs, d.Put); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	return e
-}
-
-func (d desktop) root(entries ...cvd.Entry) cvd.Root {
-	top := d.sub("", entries...)
-	plain, err := cvd.EncodeRoot(&top)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	id, _ := d.Put(plain)
-	return cvd.Root(id)
-}
-
-func body(n int, seed byte) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = seed + byte(i*7) ^ byte(i>>9)
-	}
-	return b
-}
-
-func open(t *testing.T, d desktop, root cvd.Root, dir string) *vfs.FS {
+func open(t *testing.T, d vfstest.Desktop, root cvd.Root, dir string) *vfs.FS {
 	f, err := vfs.Open(t.Context(), vfs.Options{
 		Backing: filepath.Join(dir, "backing"), Side: filepath.Join(dir, "side"),
 		Demand: d, Bulk: d, Root: root,
@@ -89,9 +24,9 @@ func open(t *testing.T, d desktop, root cvd.Root, dir string) *vfs.FS {
 }
 
 func TestReadAndFill(t *testing.T) {
-	d := desktop{chunk.Map{}, t}
-	small, mid, big := body(100, 1), body(20000, 2), body(5<<20, 3)
-	root := d.root(d.file("big", big), d.sub("etc", d.file("mid", mid), d.file("small", small)))
+	d := vfstest.Desktop{Map: chunk.Map{}, T: t}
+	small, mid, big := vfstest.Body(100, 1), vfstest.Body(20000, 2), vfstest.Body(5<<20, 3)
+	root := d.Root(d.File("big", big), d.Dir("etc", d.File("mid", mid), d.File("small", small)))
 	dir := t.TempDir()
 	f := open(t, d, root, dir)
 	ctx := context.Background()

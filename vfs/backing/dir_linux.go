@@ -251,3 +251,11 @@ func (d *Dir) device() (uint64, error) {
 
 // Sync makes the directory's entries durable.
 func (d *Dir) Sync() error { return durable.SyncFd(d.fd, "directory in the backing directory") }
+
+// ModeType returns the type that a Linux mode has.
+func ModeType(mode uint32) cvd.Type {
+	if mode&unix.S_IFMT == 0 {
+		return cvd.File
+	}
+	return typeOf(mode)
+}

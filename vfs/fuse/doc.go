@@ -1,0 +1,13 @@
+// Package fuse shows a desktop as a Linux file system, over go-fuse's raw
+// protocol: a node of the kernel is a node of vfs, so there is no second table of
+// inodes and a listing costs one system call for each entry.
+//
+// The kernel keeps entries and attributes for as long as it likes: nothing but
+// its own requests changes what is visible. Files that are all here are handed
+// to the kernel (passthrough), which then reads and writes the disk by itself.
+// The kernel forbids cached and passed-through opens of one inode at a time, so
+// a file opened before it was all here stays cached until its last close.
+//
+// A wait for the network ends when the waiting process is killed. Other signals
+// do not end it: programs do not expect an interrupted read from a disk.
+package fuse

@@ -1,0 +1,145 @@
+//go:build linux
+
+package fuse
+
+import (
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// Open opens a file.
+func (h *host) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	n := h.node(&in.InHeader)
+	f, err := h.f.Open(ctx, n, int(in.Flags))
+	if err != nil {
+		return h.status("open", err)
+	}
+	h.opened(n, f, int(in.Flags), out)
+	return fuse.OK
+}
+
+// Create makes a file and opens it.
+func (h *host) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	parent := h.node(&in.InHeader)
+	n, a, f, err := h.f.Create(ctx, parent, name, int(in.Flags), h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
+	if err != nil {
+		return h.status("create", err)
+	}
+	entry(&out.EntryOut, n, &a)
+	h.opened(n, f, int(in.Flags), &out.OpenOut)
+	return fuse.OK
+}
+
+// opened decides how the kernel reads and writes the file.
+func (h *host) opened(n *vfs.Node, f *vfs.Handle, flags int, out *fuse.OpenOut) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o := &open{h: f, id: n.ID()}
+	t := h.nodes[o.id]
+	if t == nil {
+		t = &hosted{}
+		h.nodes[o.id] = t
+	}
+	writes := flags&unix.O_ACCMODE != unix.O_RDONLY
+	if t.passed > 0 || t.cached == 0 && h.passthrough.Load() && f.Whole(writes) && h.register(n, t) {
+		o.passed = true
+		t.passed++
+		out.BackingID, out.OpenFlags = t.backing, fuse.FOPEN_PASSTHROUGH
+	} else {
+		t.cached++
+		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	}
+	out.Fh = h.files.add(o)
+}
+
+// register hands a file to the kernel. Called under mu.
+func (h *host) register(n *vfs.Node, t *hosted) bool {
+	file, err := h.f.OpenRW(n)
+	if err != nil {
+		return false
+	}
+	id, errno := h.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(file.Fd())})
+	if errno != 0 {
+		_ = file.Close()
+		if errno != syscall.EMFILE && errno != syscall.ENFILE {
+			h.passthrough.Store(false)
+			h.log.Info("the kernel takes no files over: reads and writes go through this process", "err", errno)
+		}
+		return false
+	}
+	t.backing, t.file = id, file
+	return true
+}
+
+// Release closes a file.
+func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	o := h.files.take(in.Fh)
+	h.mu.Lock()
+	t := h.nodes[o.id]
+	if o.passed {
+		t.passed--
+	} else {
+		t.cached--
+	}
+	if t.passed == 0 && t.file != nil {
+		h.server.UnregisterBackingFd(t.backing)
+		_ = t.file.Close() // the kernel's writes were its own
+		t.file = nil
+	}
+	if t.passed+t.cached == 0 {
+		delete(h.nodes, o.id)
+	}
+	h.mu.Unlock()
+	if err := o.h.Close(); err != nil {
+		h.log.Error("closing a file failed", "err", err)
+	}
+}
+
+// Read reads from the disk what is there, and brings the rest.
+func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	f := h.files.get(in.Fh).h
+	if err := f.Ensure(ctx, int64(in.Offset), int(in.Size)); err != nil {
+		return nil, h.status("read", err)
+	}
+	return fuse.ReadResultFd(uintptr(f.File().Fd()), int64(in.Offset), int(in.Size)), fuse.OK
+}
+
+// Write writes.
+func (h *host) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	n, err := h.files.get(in.Fh).h.WriteAt(data, int64(in.Offset))
+	return uint32(n), h.status("write", err)
+}
+
+// Flush is close(2) of one descriptor: what is written is the disk's already.
+func (h *host) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.ENOSYS }
+
+// Fsync makes a file durable.
+func (h *host) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	return h.status("fsync", h.files.get(in.Fh).h.Sync(in.FsyncFlags&1 != 0))
+}
+
+// Fallocate allocates or punches.
+func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	f := h.files.get(in.Fh).h
+	return h.status("fallocate", f.Fallocate(ctx, in.Mode, int64(in.Offset), int64(in.Length)))
+}
+
+// Lseek finds data and holes.
+func (h *host) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	at, err := h.files.get(in.Fh).h.Seek(ctx, int64(in.Offset), int(in.Whence))
+	out.Offset = uint64(at)
+	return h.status("lseek", err)
+}

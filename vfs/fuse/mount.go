@@ -1,0 +1,110 @@
+//go:build linux
+
+package fuse
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs"
+	"golang.org/x/sys/unix"
+)
+
+// Options of a mount. The zero value works.
+type Options struct {
+	// Log gets errors that the kernel's numbers cannot tell; default slog.Default.
+	Log *slog.Logger
+	// Private keeps other users out. Only root may let them in.
+	Private bool
+	// NoPassthrough has all reads and writes go through this process.
+	NoPassthrough bool
+}
+
+// Mount is a mounted desktop.
+type Mount struct {
+	server *fuse.Server
+	dir    string
+}
+
+// requestSize is the largest read or write of the kernel, in bytes.
+const requestSize = 1 << 20
+
+// New mounts f at dir and serves it until it is unmounted. A dead mount that a
+// killed process left at dir is removed first.
+func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if err := Clear(dir); err != nil {
+		return nil, err
+	}
+	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, nodes: map[uint64]*hosted{}}
+	h.passthrough.Store(!o.NoPassthrough)
+	root := os.Geteuid() == 0
+	if root {
+		unix.Umask(0) // modes come from the kernel as they shall be
+	}
+	server, err := fuse.NewServer(h, dir, &fuse.MountOptions{
+		FsName: "looming", Name: "looming", DirectMount: root, DirectMountFlags: syscall.MS_MGC_VAL,
+		AllowOther: root && !o.Private, Options: []string{"default_permissions"}, EnableAcl: root,
+		MaxWrite: requestSize, MaxReadAhead: requestSize, MaxBackground: 64, MaxStackDepth: 1,
+		ExtraCapabilities: fuse.CAP_DONT_MASK | fuse.CAP_ATOMIC_O_TRUNC, EnableSymlinkCaching: true,
+		ExplicitDataCacheControl: true, DisabledCapabilities: disabled(o),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mounting at %s: %w", dir, err)
+	}
+	go server.Serve() // ends when the file system is unmounted
+	if err := server.WaitMount(); err != nil {
+		return nil, errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), server.Unmount())
+	}
+	return &Mount{server, dir}, nil
+}
+
+func disabled(o Options) uint64 {
+	if o.NoPassthrough {
+		return fuse.CAP_PASSTHROUGH
+	}
+	return 0
+}
+
+// Wait returns when the file system is unmounted and every request is answered.
+func (m *Mount) Wait() { m.server.Wait() }
+
+// Unmount unmounts. While files are open it fails with EBUSY.
+func (m *Mount) Unmount() error {
+	err := unix.Unmount(m.dir, 0)
+	if errors.Is(err, unix.EPERM) {
+		err = m.server.Unmount()
+	}
+	if err != nil {
+		return fmt.Errorf("unmounting %s: %w", m.dir, err)
+	}
+	m.server.Wait()
+	return nil
+}
+
+// Detach takes the file system out of sight; it ends when its last file is closed.
+func (m *Mount) Detach() error { return unix.Unmount(m.dir, unix.MNT_DETACH) }
+
+// Clear removes the mount of a process that died from dir.
+func Clear(dir string) error {
+	for range 8 { // dead mounts can lie upon each other
+		_, err := os.Stat(dir)
+		if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
+			return nil
+		}
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			return fmt.Errorf("removing the dead mount at %s: %w", dir, err)
+		}
+	}
+	return fmt.Errorf("removing the dead mount at %s: it does not go away", dir)
+}
+
+// keep is how long the kernel may keep entries and attributes.
+const keep = 24 * time.Hour

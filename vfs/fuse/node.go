@@ -1,0 +1,193 @@
+//go:build linux
+
+package fuse
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+// Lookup finds an entry. That there is none may be kept as well.
+func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	n, a, err := h.f.Lookup(ctx, h.node(in), name)
+	if errors.Is(err, syscall.ENOENT) {
+		out.SetEntryTimeout(keep)
+		return fuse.OK
+	}
+	if err != nil {
+		return h.status("lookup", err)
+	}
+	entry(out, n, &a)
+	return fuse.OK
+}
+
+// Forget gives references back.
+func (h *host) Forget(id, times uint64) {
+	if n := h.f.Node(id); n != nil {
+		h.f.Forget(n, times)
+	}
+}
+
+// GetAttr is stat.
+func (h *host) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	a, err := h.f.Getattr(h.node(&in.InHeader))
+	if err != nil {
+		return h.status("getattr", err)
+	}
+	attr(&out.Attr, &a)
+	out.SetTimeout(keep)
+	return fuse.OK
+}
+
+// SetAttr is chmod, chown, utimensat and truncate.
+func (h *host) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	a, err := h.f.Setattr(ctx, h.node(&in.InHeader), change(&in.SetAttrInCommon))
+	if err != nil {
+		return h.status("setattr", err)
+	}
+	attr(&out.Attr, &a)
+	out.SetTimeout(keep)
+	return fuse.OK
+}
+
+func change(in *fuse.SetAttrInCommon) (c vfs.Change) {
+	if v, ok := in.GetMode(); ok {
+		c.Mode = &v
+	}
+	if v, ok := in.GetUID(); ok {
+		c.UID = &v
+	}
+	if v, ok := in.GetGID(); ok {
+		c.GID = &v
+	}
+	if v, ok := in.GetSize(); ok {
+		c.Size = &v
+	}
+	c.Atime = when(in.Valid, fuse.FATTR_ATIME, fuse.FATTR_ATIME_NOW, in.Atime, in.Atimensec)
+	c.Mtime = when(in.Valid, fuse.FATTR_MTIME, fuse.FATTR_MTIME_NOW, in.Mtime, in.Mtimensec)
+	return c
+}
+
+func when(valid, set, now uint32, sec uint64, nsec uint32) *cvd.Time {
+	switch {
+	case valid&now != 0:
+		return &cvd.Time{Nsec: backing.TimeNow}
+	case valid&set != 0:
+		return &cvd.Time{Sec: int64(sec), Nsec: nsec}
+	}
+	return nil
+}
+
+// Readlink reads a symlink.
+func (h *host) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
+	s, err := h.f.Readlink(h.node(in))
+	return []byte(s), h.status("readlink", err)
+}
+
+// Access is answered by the kernel (default_permissions).
+func (h *host) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.ENOSYS }
+
+// owner is who asks.
+func owner(in *fuse.InHeader) vfs.Owner { return vfs.Owner{UID: in.Uid, GID: in.Gid} }
+
+// masked takes the caller's umask off a mode, as the kernel would: a default ACL replaces it.
+func (h *host) masked(parent *vfs.Node, mode, umask uint32) uint32 {
+	if _, err := h.f.Getxattr(parent, "system.posix_acl_default", nil); err == nil {
+		return mode
+	}
+	return mode &^ umask
+}
+
+// Mknod makes a file, device, fifo or socket.
+func (h *host) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	parent := h.node(&in.InHeader)
+	major, minor := splitdev(in.Rdev)
+	n, a, err := h.f.Mknod(ctx, parent, name, backing.ModeType(in.Mode), h.masked(parent, in.Mode&0o7777, in.Umask), major, minor, owner(&in.InHeader))
+	if err != nil {
+		return h.status("mknod", err)
+	}
+	entry(out, n, &a)
+	return fuse.OK
+}
+
+// Mkdir makes a directory.
+func (h *host) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	parent := h.node(&in.InHeader)
+	n, a, err := h.f.Mkdir(ctx, parent, name, h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
+	if err != nil {
+		return h.status("mkdir", err)
+	}
+	entry(out, n, &a)
+	return fuse.OK
+}
+
+// Symlink makes a symlink.
+func (h *host) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	n, a, err := h.f.Symlink(ctx, h.node(in), name, target, owner(in))
+	if err != nil {
+		return h.status("symlink", err)
+	}
+	entry(out, n, &a)
+	return fuse.OK
+}
+
+// Link gives a node another name.
+func (h *host) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	n, a, err := h.f.Link(ctx, h.f.Node(in.Oldnodeid), h.node(&in.InHeader), name)
+	if err != nil {
+		return h.status("link", err)
+	}
+	entry(out, n, &a)
+	return fuse.OK
+}
+
+// Unlink removes what is no directory.
+func (h *host) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	return h.status("unlink", h.f.Unlink(ctx, h.node(in), name))
+}
+
+// Rmdir removes an empty directory.
+func (h *host) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	return h.status("rmdir", h.f.Rmdir(ctx, h.node(in), name))
+}
+
+// Rename moves an entry.
+func (h *host) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, to string) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	return h.status("rename", h.f.Rename(ctx, h.node(&in.InHeader), name, h.f.Node(in.Newdir), to, in.Flags))
+}
+
+// StatFs is the room beneath.
+func (h *host) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	s, err := h.f.Space()
+	if err != nil {
+		return h.status("statfs", err)
+	}
+	*out = fuse.StatfsOut{
+		Blocks: s.Blocks, Bfree: s.Free, Bavail: s.Avail, Files: s.Files, Ffree: s.FilesFree,
+		Bsize: s.BlockSize, Frsize: s.BlockSize, NameLen: s.NameMax,
+	}
+	return fuse.OK
+}
