@@ -37,6 +37,10 @@ type Change struct {
 
 // Setattr changes a node.
 func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
+	if err := f.gate.enter(ctx); err != nil {
+		return Attr{}, err
+	}
+	defer f.gate.leave()
 	if c.Size != nil {
 		if err := f.truncate(ctx, n, *c.Size); err != nil {
 			return Attr{}, err
@@ -113,10 +117,14 @@ func (f *FS) Getxattr(n *Node, attr string, dest []byte) (int, error) {
 }
 
 // Setxattr sets an extended attribute; flags are setxattr's.
-func (f *FS) Setxattr(n *Node, attr string, value []byte, flags int) error {
+func (f *FS) Setxattr(ctx context.Context, n *Node, attr string, value []byte, flags int) error {
 	if f.store.Hidden(attr) {
 		return syscall.EPERM
 	}
+	if err := f.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer f.gate.leave()
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)
@@ -127,10 +135,14 @@ func (f *FS) Setxattr(n *Node, attr string, value []byte, flags int) error {
 }
 
 // Removexattr removes an extended attribute.
-func (f *FS) Removexattr(n *Node, attr string) error {
+func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 	if f.store.Hidden(attr) {
 		return syscall.ENODATA
 	}
+	if err := f.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer f.gate.leave()
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)

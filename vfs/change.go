@@ -14,6 +14,10 @@ type Owner struct{ UID, GID uint32 }
 
 // make creates an entry with call and gives it to owner.
 func (f *FS) make(ctx context.Context, parent *Node, name string, mode uint32, o Owner, call func(*backing.Dir) error) (*Node, Attr, error) {
+	if err := f.gate.enter(ctx); err != nil {
+		return nil, Attr{}, err
+	}
+	defer f.gate.leave()
 	if err := f.ensureListed(ctx, parent); err != nil {
 		return nil, Attr{}, err
 	}
@@ -83,6 +87,10 @@ func (f *FS) Symlink(ctx context.Context, parent *Node, name, target string, o O
 
 // Link gives n another name.
 func (f *FS) Link(ctx context.Context, n, parent *Node, name string) (*Node, Attr, error) {
+	if err := f.gate.enter(ctx); err != nil {
+		return nil, Attr{}, err
+	}
+	defer f.gate.leave()
 	if err := f.ensureListed(ctx, parent); err != nil {
 		return nil, Attr{}, err
 	}
@@ -107,7 +115,7 @@ func (f *FS) Unlink(ctx context.Context, parent *Node, name string) error {
 	if err := f.ensureListed(ctx, parent); err != nil {
 		return err
 	}
-	return f.remove(parent, name, func(d *backing.Dir) error { return d.Unlink(name) })
+	return f.remove(ctx, parent, name, func(d *backing.Dir) error { return d.Unlink(name) })
 }
 
 // Rmdir removes an empty directory: one that is a placeholder is not empty.
@@ -115,10 +123,14 @@ func (f *FS) Rmdir(ctx context.Context, parent *Node, name string) error {
 	if err := f.listTarget(ctx, parent, name); err != nil {
 		return err
 	}
-	return f.remove(parent, name, func(d *backing.Dir) error { return d.Rmdir(name) })
+	return f.remove(ctx, parent, name, func(d *backing.Dir) error { return d.Rmdir(name) })
 }
 
-func (f *FS) remove(parent *Node, name string, call func(*backing.Dir) error) error {
+func (f *FS) remove(ctx context.Context, parent *Node, name string, call func(*backing.Dir) error) error {
+	if err := f.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer f.gate.leave()
 	f.names.Lock()
 	defer f.names.Unlock()
 	d, err := f.dir(parent)
@@ -151,6 +163,10 @@ func (f *FS) listTarget(ctx context.Context, parent *Node, name string) error {
 
 // Rename moves an entry; flags are renameat2's.
 func (f *FS) Rename(ctx context.Context, from *Node, name string, to *Node, toName string, flags uint32) error {
+	if err := f.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer f.gate.leave()
 	if err := f.ensureListed(ctx, from); err != nil {
 		return err
 	}

@@ -42,6 +42,12 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 		f.o.Used(f.Path(n))
 	}
 	writes := flags&accessMode != os.O_RDONLY
+	if writes {
+		if err := f.gate.enter(ctx); err != nil {
+			return nil, err
+		}
+		defer f.gate.leave()
+	}
 	if flags&os.O_TRUNC != 0 && writes {
 		if err := f.truncate(ctx, n, 0); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/chunk"
@@ -112,39 +113,112 @@ func (f *FS) step(ctx context.Context, n *Node, name string) (*Node, error) {
 	return next, err
 }
 
-// Fill brings files in the background, all in one request. It returns when they
-// are here; what is native, gone, or not a file is left as it is. Files of more
-// than one chunk are brought whole, in ranges of fillRange.
-func (f *FS) Fill(ctx context.Context, paths []string) error {
+// Find returns an Item for each path, without a path where there is no such file.
+func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
 	b := filler{f: f}
 	defer b.forget()
-	for _, p := range paths {
-		if err := b.add(ctx, p); err != nil {
-			return err
+	items := make([]Item, len(paths))
+	for i, p := range paths {
+		n, err := b.find(ctx, p)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.nodes = append(b.nodes, n)
+		if n.typ != cvd.File {
+			continue
+		}
+		n.mu.Lock()
+		err = f.loadLocked(n)
+		items[i] = Item{Path: p, Size: n.file.mark.Size, ID: n.file.mark.Content.ID}
+		n.mu.Unlock()
+		if err != nil {
+			return nil, err
 		}
 	}
-	if err := b.fetch(ctx); err != nil {
-		return err
-	}
-	if f.late.full() {
-		return f.Settle()
-	}
-	return nil
+	return items, nil
 }
 
-// fillRange is how many bytes of one large file are asked for in one request.
-const fillRange = 16 << 20
+// gone says that a path leads to nothing any more.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// Fill brings files in the background, all in one request. It returns when they
+// are here, with an error for each that is not; what is native, gone, or no
+// file is left as it is. Files of more than one chunk are brought whole.
+func (f *FS) Fill(ctx context.Context, paths []string) []error {
+	b := filler{f: f, errs: make([]error, len(paths))}
+	defer b.forget()
+	for i, p := range paths {
+		b.item = i
+		b.note(i, b.add(ctx, p))
+	}
+	b.fetch(ctx)
+	if err := f.settleFull(); err != nil {
+		b.note(0, err)
+	}
+	return b.errs
+}
+
+// FillRange brings n bytes of a file at off in the background.
+func (f *FS) FillRange(ctx context.Context, path string, off, n uint64) error {
+	b := filler{f: f, errs: make([]error, 1)}
+	defer b.forget()
+	if err := b.add(ctx, path); err != nil {
+		return err
+	}
+	if len(b.large) > 0 {
+		if err := b.fillRange(ctx, b.large[0].node, off, off+n); err != nil {
+			return fmt.Errorf("filling %q: %w", path, err)
+		}
+	} else if err := b.batch(ctx); err != nil {
+		return err
+	}
+	return errors.Join(b.errs[0], f.settleFull())
+}
+
+func (f *FS) settleFull() error {
+	if !f.late.full() {
+		return nil
+	}
+	return f.Settle()
+}
+
+// fillStep is how many bytes of one large file are asked for in one request.
+const fillStep = 16 << 20
 
 // filler collects the chunks of one Fill. at is the directory of the last path,
-// whose neighbours come next as a rule.
+// whose neighbours come next as a rule; item is the index of the file at work.
 type filler struct {
 	f     *FS
 	at    *Node
 	dir   string
 	nodes []*Node
+	item  int
+	errs  []error
 	ids   []chunk.ID
-	to    []func(plain []byte) error
-	large []*Node
+	to    []wanted
+	large []largeFile
+}
+
+// wanted is where a chunk goes, for which item.
+type wanted struct {
+	item int
+	keep func(plain []byte) error
+}
+
+type largeFile struct {
+	item int
+	node *Node
+}
+
+func (b *filler) note(item int, err error) {
+	if err != nil && b.errs[item] == nil {
+		b.errs[item] = err
+	}
 }
 
 func (b *filler) forget() {
@@ -158,10 +232,10 @@ func (b *filler) forget() {
 
 func (b *filler) add(ctx context.Context, path string) error {
 	n, err := b.find(ctx, path)
+	if gone(err) {
+		return nil
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
 		return err
 	}
 	b.nodes = append(b.nodes, n)
@@ -176,10 +250,9 @@ func (b *filler) add(ctx context.Context, path string) error {
 	switch n.file.state {
 	case single:
 		id := n.file.mark.Content.ID
-		b.ids = append(b.ids, id)
-		b.to = append(b.to, func(plain []byte) error { return b.f.store1(n, id, plain) })
+		b.push(id, func(plain []byte) error { return b.f.store1(n, id, plain) })
 	case ranged:
-		b.large = append(b.large, n)
+		b.large = append(b.large, largeFile{b.item, n})
 	}
 	return nil
 }
@@ -202,47 +275,53 @@ func (b *filler) find(ctx context.Context, path string) (*Node, error) {
 	return b.f.step(ctx, b.at, name)
 }
 
-func (b *filler) fetch(ctx context.Context) error {
-	if err := b.batch(ctx); err != nil {
-		return err
-	}
-	for _, n := range b.large {
-		if err := b.fillLarge(ctx, n); err != nil {
-			return fmt.Errorf("filling %q: %w", b.f.Path(n), err)
-		}
-	}
-	return nil
+func (b *filler) push(id chunk.ID, keep func(plain []byte) error) {
+	b.ids = append(b.ids, id)
+	b.to = append(b.to, wanted{b.item, keep})
 }
 
-// batch fetches what was collected in one request.
+func (b *filler) fetch(ctx context.Context) {
+	if err := b.batch(ctx); err != nil {
+		for i := range b.errs {
+			b.note(i, err)
+		}
+		return
+	}
+	for _, l := range b.large {
+		b.item = l.item
+		l.node.mu.Lock()
+		size := l.node.file.mark.Size
+		l.node.mu.Unlock()
+		b.note(l.item, b.fillRange(ctx, l.node, 0, size))
+	}
+}
+
+// batch fetches what was collected in one request. Its error is the request's;
+// those of single chunks are noted with their items.
 func (b *filler) batch(ctx context.Context) error {
 	if len(b.ids) == 0 {
 		return nil
 	}
 	ids, to := b.ids, b.to
 	b.ids, b.to = nil, nil
-	var errs []error
-	err := b.f.sched.Bulk().Fetch(ctx, ids, func(i int, plain []byte, err error) error {
-		if err != nil {
-			errs = append(errs, err)
-			return nil
+	return b.f.sched.Bulk().Fetch(ctx, ids, func(i int, plain []byte, err error) error {
+		if err == nil {
+			atomic.AddUint64(&b.f.stats.BulkBytes, uint64(len(plain)))
+			err = to[i].keep(plain)
 		}
-		atomic.AddUint64(&b.f.stats.BulkBytes, uint64(len(plain)))
-		return to[i](plain)
+		b.note(to[i].item, err)
+		return nil
 	})
-	return errors.Join(append(errs, err)...)
 }
 
-func (b *filler) fillLarge(ctx context.Context, n *Node) error {
-	n.mu.Lock()
-	size := n.file.mark.Size
-	n.mu.Unlock()
+// fillRange brings the bytes [from, to) of a large file, fillStep at a time.
+func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error {
 	src := b.f.sched.Bulk()
-	for at := uint64(0); at < size; at += fillRange {
+	for at := from; at < to; at += fillStep {
 		if err := b.f.Quiet(ctx); err != nil {
 			return err
 		}
-		chunks, err := b.f.chunksIn(ctx, n, backing.Range{Start: at, End: min(at+fillRange, size)}, src)
+		chunks, err := b.f.chunksIn(ctx, n, backing.Range{Start: at, End: min(at+fillStep, to)}, src)
 		if err != nil {
 			return err
 		}
@@ -252,10 +331,8 @@ func (b *filler) fillLarge(ctx context.Context, n *Node) error {
 		if err := b.batch(ctx); err != nil {
 			return err
 		}
-		if b.f.late.full() {
-			if err := b.f.Settle(); err != nil {
-				return err
-			}
+		if err := b.f.settleFull(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -268,8 +345,7 @@ func (b *filler) want(n *Node, p placed) {
 	if n.file.state != ranged || n.file.part.Present.Holds(p.Range) {
 		return
 	}
-	b.ids = append(b.ids, p.id)
-	b.to = append(b.to, func(plain []byte) error { return b.f.storeRange(n, p, plain) })
+	b.push(p.id, func(plain []byte) error { return b.f.storeRange(n, p, plain) })
 }
 
 // Remaining returns paths of what is not native, at most remainingMax of them.

@@ -36,6 +36,7 @@ type FS struct {
 	root  *Node
 
 	names sync.RWMutex
+	gate  gate
 
 	table  sync.Mutex
 	byIno  map[uint64]*Node
@@ -44,10 +45,9 @@ type FS struct {
 
 	late settler
 
-	stats   Stats
-	missMu  sync.Mutex
-	misses  []Miss
-	closing atomic.Bool
+	stats  Stats
+	missMu sync.Mutex
+	misses []Miss
 }
 
 // Stats counts what was brought over the network, in plain bytes. Read it with atomic loads or through FS.Stats.

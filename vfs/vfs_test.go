@@ -2,6 +2,7 @@ package vfs_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -57,7 +58,7 @@ func TestReadAndFill(t *testing.T) {
 	if err := f.ListAll(ctx, func() {}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Fill(ctx, []string{"etc/mid", "etc/small", "big"}); err != nil {
+	if err := errors.Join(f.Fill(ctx, []string{"etc/mid", "etc/small", "big", "nothing/here"})...); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Settle(); err != nil {

@@ -36,11 +36,15 @@ func (h *host) ListXAttr(_ <-chan struct{}, in *fuse.InHeader, dest []byte) (uin
 }
 
 // SetXAttr sets an extended attribute.
-func (h *host) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, data []byte) fuse.Status {
-	return h.status("setxattr", h.f.Setxattr(h.node(&in.InHeader), name, data, int(in.Flags)))
+func (h *host) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name string, data []byte) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	return h.status("setxattr", h.f.Setxattr(ctx, h.node(&in.InHeader), name, data, int(in.Flags)))
 }
 
 // RemoveXAttr removes an extended attribute.
-func (h *host) RemoveXAttr(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	return h.status("removexattr", h.f.Removexattr(h.node(in), name))
+func (h *host) RemoveXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	ctx, end := wait(cancel, in.Pid)
+	defer end()
+	return h.status("removexattr", h.f.Removexattr(ctx, h.node(in), name))
 }
