@@ -17,47 +17,49 @@ const (
 	DesktopChanged = "looming_desktop"
 )
 
-// Heard is what Listen got. Lost means that the connection was away: anything may have been missed.
+// Heard is what Listen got.
 type Heard struct {
 	Channel, Payload string
-	Lost             bool
+	// Lost means that anything may have been missed.
+	Lost bool
+	// Up says whether notifications arrive now.
+	Up bool
 }
 
 // Listen calls got for what is notified on the channels until ctx ends. It connects again by itself; got hears Lost
-// when the connection breaks and again once it is back. got must be quick.
+// when the connection breaks, and again once it is back. got must be quick.
 func (db *DB) Listen(ctx context.Context, got func(Heard), channels ...string) error {
-	broken := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := make(chan pq.ListenerEventType, 16)
 	l := pq.NewListener(db.dsn, 100*time.Millisecond, 5*time.Second, func(event pq.ListenerEventType, _ error) {
-		if event != pq.ListenerEventConnected {
-			select {
-			case broken <- struct{}{}:
-			default:
-			}
+		select {
+		case events <- event:
+		case <-ctx.Done():
 		}
 	})
 	defer l.Close()
 	ended := make(chan error, 1)
 	go func() { ended <- subscribe(l, channels) }() // ends when l is closed at the latest
+	subscribed, connected := false, false
+	lost := func() { got(Heard{Lost: true, Up: subscribed && connected}) }
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-ended:
-			if err != nil && ctx.Err() == nil {
+			if err != nil {
 				return fault("listen", err)
 			}
-			got(Heard{Lost: true}) // what came before the subscription was missed
-		case <-broken:
-			got(Heard{Lost: true})
-		case n, ok := <-l.Notify:
-			if !ok {
-				return fault("listen", context.Cause(ctx))
+			subscribed = true
+			lost() // what came before the subscription was missed
+		case event := <-events:
+			connected = event == pq.ListenerEventConnected || event == pq.ListenerEventReconnected
+			lost()
+		case n := <-l.Notify: // nil after a reconnection
+			if n != nil {
+				got(Heard{Channel: n.Channel, Payload: n.Extra, Up: subscribed && connected})
 			}
-			if n == nil {
-				got(Heard{Lost: true})
-				continue
-			}
-			got(Heard{Channel: n.Channel, Payload: n.Extra})
 		case <-time.After(time.Minute):
 			_ = l.Ping() // notices a dead connection; the event says the rest
 		}
