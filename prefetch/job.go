@@ -38,8 +38,9 @@ type result struct {
 // batchItems bounds a batch where files are tiny.
 const batchItems = 1024
 
-// pieceMin is the least piece of a large file: about one chunk.
-const pieceMin = 256 << 10
+// pieceMin is the least piece of a large file. It is less than a chunk on average, so on slow links some pieces are one
+// fetch; smaller ones would save nothing.
+const pieceMin = 64 << 10
 
 func (j *job) path() string {
 	if j.large != nil {
@@ -80,6 +81,14 @@ func (j *job) of(items []Item) *job {
 func (j *job) halves() [2]*job {
 	m := len(j.items) / 2
 	return [2]*job{j.of(j.items[:m:m]), j.of(j.items[m:])}
+}
+
+// cause is the error of the first item that failed, where err says which did.
+func cause(err error) error {
+	if p, some := asPartial(err); some && len(p.Unwrap()) > 0 {
+		return p.Unwrap()[0]
+	}
+	return err
 }
 
 func asPartial(err error) (*Partial, bool) {

@@ -56,11 +56,11 @@ func (s *run) whole(res *result) {
 	}
 	switch {
 	case res.large != nil:
-		res.large.err = res.err
+		res.large.err = cause(res.err)
 		s.queue.stopCutting(res.large)
 		s.landed(res.large)
 	case len(res.items) == 1:
-		s.failed(res.items[0], res.stage, res.tries, res.err)
+		s.failed(res.items[0], res.stage, res.tries, cause(res.err))
 	default:
 		h := res.halves()
 		s.queue.again = append(s.queue.again, h[1], h[0])

@@ -18,7 +18,7 @@ type Options struct {
 	// Report is called from Run's goroutine, at most once every Every (250 ms by default) and at the end.
 	Report func(Progress)
 	Every  time.Duration
-	// Jitter gives numbers from 0 to 1 for waits after failures; math/rand by default.
+	// Jitter gives numbers from 0 to 1 for waits after failures, to two goroutines; math/rand by default.
 	Jitter func() float64
 }
 

@@ -51,7 +51,7 @@ type ticket struct {
 	cost      float64
 	began     time.Time
 	delivered float64 // by the window when it began
-	light     bool    // nothing was queued before it
+	light     bool    // hardly anything was queued before it
 	full      bool    // it filled the budget, and not because it is one large file: its time says how long the queue is
 }
 
@@ -77,14 +77,14 @@ func (w *window) room() bool { return w.used == 0 || w.used+w.batch()/2 <= w.lim
 
 func (w *window) start(cost float64, now time.Time) *ticket {
 	if !w.probing && now.Sub(w.probed) > probeEvery {
-		w.probing = true
+		w.probing, w.turned = true, now.Add(-1) // this batch may be the one to measure
 	}
-	alone := w.used == 0 && w.base == 0
+	alone := w.used == 0
 	w.used += cost
 	return &ticket{
 		cost: cost, began: now, delivered: w.delivered,
 		light: w.used <= floor || alone,
-		full:  !w.room() && cost <= 2*w.batch(),
+		full:  !w.room() && w.used <= 2*w.limit(),
 	}
 }
 
@@ -99,11 +99,14 @@ func (w *window) finish(t *ticket, began, now time.Time) {
 	if began.Sub(t.began) < slackMin { // it was not held back for a demand
 		w.measure(t, now, took)
 	}
-	if t.light && (w.probing || w.base == 0 || took < w.base) {
-		w.base, w.probing, w.probed = took, false, now
-	}
-	if t.full && !w.probing && t.began.After(w.turned) {
-		w.steer(took, now)
+	switch {
+	case w.probing && t.light && t.began.After(w.turned):
+		w.base, w.probing, w.probed, w.turned = took, false, now, now
+	case w.probing:
+	case w.base == 0 || took < w.base:
+		w.base = took
+	case t.full && t.began.After(w.turned):
+		w.steer(took, w.target(t.cost), now)
 	}
 }
 
@@ -117,8 +120,8 @@ func (w *window) measure(t *ticket, now time.Time, took time.Duration) {
 	w.rate += (r - w.rate) / 8
 }
 
-func (w *window) steer(took time.Duration, now time.Time) {
-	by := float64(w.target()) / float64(took)
+func (w *window) steer(took, target time.Duration, now time.Time) {
+	by := float64(target) / float64(took)
 	most := 1.25
 	if w.slow {
 		most = 2
@@ -130,14 +133,13 @@ func (w *window) steer(took time.Duration, now time.Time) {
 	w.turned = now
 }
 
-// target is how long a batch should take: on a slow link hardly more than without a queue, for every byte queued there
-// is waiting; on a fast one the queue is the disk's and the processor's, and larger batches are worth more.
-func (w *window) target() time.Duration {
+// target is how long a batch of this cost should take: on a slow link hardly more than without a queue, for every byte
+// queued there is waiting; on a fast one the queue is the disk's and the processor's, and larger batches are worth more.
+// The batch itself has to pass, too.
+func (w *window) target(cost float64) time.Duration {
 	slack := min(max(time.Duration(float64(slackMin)*w.rate/slackRate), slackMin), slackMax)
-	if w.base == 0 {
-		return slack
-	}
-	return w.base + slack
+	passing := time.Duration(min(cost/max(w.rate, 1), 60) * float64(time.Second))
+	return w.base + max(slack, min(passing, slackMax))
 }
 
 // cost is what an item takes of the window.
