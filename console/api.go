@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 )
 
 func (c *Console) endpoints(w http.ResponseWriter, r *http.Request, _ session) {
@@ -28,7 +29,12 @@ func (c *Console) snapshots(w http.ResponseWriter, r *http.Request, _ session) {
 
 // servePage answers one page of a table.
 func servePage[T any](c *Console, w http.ResponseWriter, r *http.Request, columns []string, list func(context.Context, Query) (Page[T], error)) {
-	q, err := parseQuery(r.URL.Query(), columns)
+	v, err := url.ParseQuery(r.URL.RawQuery) // r.URL.Query would drop what it cannot read
+	if err != nil {
+		problem(w, http.StatusBadRequest, "The address cannot be read: "+err.Error())
+		return
+	}
+	q, err := parseQuery(v, columns)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 )
 
 // Options are what a console needs. Fleet, Pages, Admin and Auth must be there.
@@ -25,6 +26,7 @@ type Console struct {
 	hub     *hub
 	limit   *limiter
 	version string
+	beat    time.Duration // between two signs of life on a feed
 	log     *slog.Logger
 }
 
@@ -36,7 +38,7 @@ func New(o Options) *Console {
 	}
 	return &Console{
 		pages: o.Pages, admin: o.Admin, auth: o.Auth,
-		hub: newHub(o.Fleet, log), limit: newLimiter(), version: o.Version, log: log,
+		hub: newHub(o.Fleet, log), limit: newLimiter(), version: o.Version, beat: pingEvery, log: log,
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *Console) feed(w http.ResponseWriter, r *http.Request, s session) {
 		defer cancel()
 		rd.receive()
 	}()
-	rd.goodbye(rd.serve(ctx))
+	rd.goodbye(rd.serve(ctx, c.beat))
 	conn.Close()
 	cancel()
 	<-received
@@ -88,8 +88,8 @@ func (rd *reader) receive() {
 
 // serve sends what is new, at the hub's pace, and pings. The pause after each batch keeps a page that asks for one
 // resync after another from getting more than four a second.
-func (rd *reader) serve(ctx context.Context) error {
-	ping := time.NewTicker(pingEvery)
+func (rd *reader) serve(ctx context.Context, beat time.Duration) error {
+	ping := time.NewTicker(beat)
 	defer ping.Stop()
 	for {
 		more, err := rd.catchUp()

@@ -80,7 +80,7 @@ func TestLookEmpty(t *testing.T) {
 		must(t, browser.Login(ctx, url, consoletest.User, consoletest.Password))
 		for path, command := range map[string]string{"/": "looming enroll https://", "/endpoints": "looming enroll https://", "/desktops": "looming snapshot"} {
 			must(t, browser.Open(ctx, path))
-			must(t, browser.WaitText(ctx, ".empty code", command))
+			must(t, browser.WaitText(ctx, ".command code", command))
 			check(t, ctx, "empty-"+strings.TrimPrefix(path, "/"), look, width)
 		}
 	})

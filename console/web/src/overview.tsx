@@ -54,7 +54,7 @@ function FirstSteps() {
     <section class="first panel" aria-labelledby="first">
       <icon.Logo class="empty-mark" />
       <h2 id="first">Bring the first desktop here</h2>
-      <ol class="empty">
+      <ol>
         <li><div><b>Let a machine ask in.</b> Run this on it, as root.</div><Command line={`looming enroll ${location.origin}`} /></li>
         <li><div><b>Approve it.</b> It then appears on this page with its device id.</div></li>
         <li><div><b>Centralize its desktop.</b> The whole file system becomes a snapshot here.</div><Command line="looming snapshot --root / --cvd NAME" /></li>
