@@ -60,11 +60,12 @@ func (w *Writer) Size() int64   { return w.at }
 // Room says whether the slab still fits.
 func (w *Writer) Room(s *Slab) bool { return len(w.entries)+len(s.Entries) <= MaxRecords }
 
-// Seal writes the index and makes the pack durable. The entries are in the order of the pack.
+// Seal writes the index and makes the pack durable, or drops it. The entries are in the order of the pack.
 func (w *Writer) Seal() ([]Entry, error) {
 	tail := make([]byte, 0, indexSize(len(w.entries))+footerSize)
 	tail = appendIndex(tail, w.Name, w.entries, w.at)
 	if _, err := w.file.Write(tail); err != nil {
+		w.file.Abort()
 		return nil, err
 	}
 	w.at += int64(len(tail))

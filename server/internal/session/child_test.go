@@ -1,0 +1,3 @@
+package session
+
+func runChild() bool { return false }

@@ -1,0 +1,172 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/looming-project/looming/server/internal/postgres"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// Options of a Service; the zero value works.
+type Options struct {
+	// Volumes are the URLs of volumes to add where the database lacks them.
+	Volumes []string
+	// Lease is how long a session lives without a request; 0 is ten minutes.
+	Lease time.Duration
+	// Uploads and Fetches are how many requests of a kind are served at once, the others wait;
+	// 0 is 4 and 8. They bound the memory.
+	Uploads, Fetches int
+	// Log takes what the process should tell its admin; nil is slog.Default.
+	Log *slog.Logger
+}
+
+func (o *Options) defaults() {
+	if o.Lease <= 0 {
+		o.Lease = 10 * time.Minute
+	}
+	if o.Uploads <= 0 {
+		o.Uploads = 4
+	}
+	if o.Fetches <= 0 {
+		o.Fetches = 8
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+}
+
+// Service serves content. It may be used from several goroutines, and several
+// processes may each have one on the same database and volumes.
+type Service struct {
+	db      *postgres.DB
+	opts    Options
+	volumes volumes
+	where   locations
+	packs   openPacks
+	sets    setCache
+	uploads chan struct{}
+	fetches chan struct{}
+	stats   counters
+}
+
+// Open opens the volumes that the database knows and adds those of the options.
+// A volume that is away is no error: what needs it fails until it is back.
+func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) {
+	opts.defaults()
+	s := &Service{db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads), fetches: make(chan struct{}, opts.Fetches)}
+	s.volumes.db = db
+	s.packs.volumes = &s.volumes
+	s.packs.db = db
+	s.sets.db = db
+	if err := s.volumes.load(ctx, opts.Log); err != nil {
+		return nil, err
+	}
+	for _, url := range opts.Volumes {
+		if _, err := s.volumes.add(ctx, url); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close closes open packs. No request may be under way.
+func (s *Service) Close() error { return s.packs.close() }
+
+// Begin opens an upload session of a device for a CVD, which is made where it does not exist.
+func (s *Service) Begin(ctx context.Context, device int64, req wire.BeginRequest) (wire.Session, error) {
+	if err := checkName(req.CVD); err != nil {
+		return wire.Session{}, err
+	}
+	sess, err := s.db.BeginSession(ctx, device, req.CVD, s.opts.Lease)
+	if err != nil {
+		return wire.Session{}, err
+	}
+	latest, err := s.db.Latest(ctx, sess.CVD)
+	if err != nil {
+		return wire.Session{}, err
+	}
+	s.stats.begun.Add(1)
+	return wire.Session{ID: sess.Token.String(), Lease: int(s.opts.Lease / time.Second), Latest: latest.ID, Root: latest.Root}, nil
+}
+
+// checkName says what makes a name unfit for a CVD.
+func checkName(name string) error {
+	if name == "" || len(name) > 200 || !utf8.ValidString(name) || name != strings.TrimSpace(name) ||
+		strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == '/' }) {
+		return fmt.Errorf("%w: %q cannot be the name of a desktop: want 1 to 200 bytes of text without slash", wire.ErrInvalid, name)
+	}
+	return nil
+}
+
+// Abandon gives a session up.
+func (s *Service) Abandon(ctx context.Context, device int64, id string) error {
+	sess, err := s.use(ctx, device, id)
+	if err != nil {
+		return err
+	}
+	return s.db.AbandonSession(ctx, sess)
+}
+
+// use finds the session of a request and renews its lease.
+func (s *Service) use(ctx context.Context, device int64, id string) (*postgres.Session, error) {
+	token, err := postgres.ParseToken(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.db.UseSession(ctx, token, device, s.opts.Lease)
+}
+
+// enter waits for a place among the requests of a kind.
+func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// counters are what the process did since it started.
+type counters struct {
+	begun, committed, incomplete                    atomic.Uint64
+	packs, uploadedChunks, uploadedBytes, badFrames atomic.Uint64
+	asked, present, unproven, proved, refused       atomic.Uint64
+	fetchedChunks, fetchedBytes, denied, damaged    atomic.Uint64
+	packReads, packBytes, cacheHits, cacheMisses    atomic.Uint64
+}
+
+// Stats are counters since the process started, for metrics.
+type Stats struct {
+	SessionsBegun, SnapshotsCommitted, CommitsIncomplete uint64
+	PacksWritten, UploadedChunks, UploadedBytes          uint64 // bytes of frames
+	BadFrames                                            uint64
+	HaveAsked, HavePresent, HaveUnproven                 uint64
+	Proved, ProofsRefused                                uint64
+	FetchedChunks, FetchedBytes                          uint64 // bytes of frames
+	FetchDenied, DamagedFound                            uint64
+	PackReads, PackBytes                                 uint64
+	LocationHits, LocationMisses                         uint64
+}
+
+// Stats reads the counters.
+func (s *Service) Stats() Stats {
+	c := &s.stats
+	return Stats{
+		SessionsBegun: c.begun.Load(), SnapshotsCommitted: c.committed.Load(), CommitsIncomplete: c.incomplete.Load(),
+		PacksWritten: c.packs.Load(), UploadedChunks: c.uploadedChunks.Load(), UploadedBytes: c.uploadedBytes.Load(),
+		BadFrames: c.badFrames.Load(),
+		HaveAsked: c.asked.Load(), HavePresent: c.present.Load(), HaveUnproven: c.unproven.Load(),
+		Proved: c.proved.Load(), ProofsRefused: c.refused.Load(),
+		FetchedChunks: c.fetchedChunks.Load(), FetchedBytes: c.fetchedBytes.Load(),
+		FetchDenied: c.denied.Load(), DamagedFound: c.damaged.Load(),
+		PackReads: c.packReads.Load(), PackBytes: c.packBytes.Load(),
+		LocationHits: c.cacheHits.Load(), LocationMisses: c.cacheMisses.Load(),
+	}
+}

@@ -1,0 +1,200 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"syscall"
+
+	"github.com/looming-project/looming/server/internal/postgres"
+	"github.com/looming-project/looming/server/internal/sis"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// volumes are the places for packs that the database knows.
+type volumes struct {
+	db *postgres.DB
+
+	mu    sync.RWMutex
+	known map[int32]*volume
+}
+
+// volume is one of them; vol is nil as long as it is away.
+type volume struct {
+	postgres.VolumeRow
+	vol sis.Volume
+	err error
+}
+
+// load reads what the database knows and tries to open what is not open.
+func (v *volumes) load(ctx context.Context, log *slog.Logger) error {
+	rows, err := v.db.Volumes(ctx)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	known := make(map[int32]*volume, len(rows))
+	for _, r := range rows {
+		if old := v.known[r.ID]; old != nil && old.vol != nil && old.URL == r.URL {
+			known[r.ID] = old
+			continue
+		}
+		k := &volume{VolumeRow: r}
+		if k.vol, k.err = sis.OpenDir(r.URL, r.UUID); k.err != nil {
+			k.vol = nil
+			log.Error("a volume is away", "volume", r.URL, "error", k.err)
+		}
+		known[r.ID] = k
+	}
+	v.known = known
+	return nil
+}
+
+// add makes an address a volume, or opens it where it is one that is known by that address.
+func (v *volumes) add(ctx context.Context, url string) (int32, error) {
+	v.mu.RLock()
+	for id, k := range v.known {
+		if k.URL == url {
+			v.mu.RUnlock()
+			return id, nil // away or not: its id says that nothing else may be there
+		}
+	}
+	v.mu.RUnlock()
+	vol, err := sis.MakeDir(url)
+	if err != nil {
+		return 0, err
+	}
+	row, err := v.db.PutVolume(ctx, vol.ID(), url)
+	if err != nil {
+		return 0, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.known[row.ID] = &volume{VolumeRow: row, vol: vol}
+	return row.ID, nil
+}
+
+// get returns a volume; one that is away is tried again, one that another server added is looked up.
+func (v *volumes) get(ctx context.Context, id int32) (sis.Volume, error) {
+	if vol := v.ready(id); vol != nil {
+		return vol, nil
+	}
+	if err := v.load(ctx, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	if vol := v.ready(id); vol != nil {
+		return vol, nil
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if k := v.known[id]; k != nil {
+		return nil, fmt.Errorf("%w: %w", wire.ErrUnavailable, k.err)
+	}
+	return nil, fmt.Errorf("%w: volume %d is not known", wire.ErrUnavailable, id)
+}
+
+func (v *volumes) ready(id int32) sis.Volume {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if k := v.known[id]; k != nil {
+		return k.vol
+	}
+	return nil
+}
+
+func (v *volumes) list() []volume {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	all := make([]volume, 0, len(v.known))
+	for _, k := range v.known {
+		all = append(all, *k)
+	}
+	return all
+}
+
+// pick chooses the volume with the most free space for a pack of n bytes.
+func (v *volumes) pick(ctx context.Context, n int64) (id int32, vol sis.Volume, err error) {
+	most := int64(-1)
+	var away error
+	for _, k := range v.list() {
+		candidate, err := v.get(ctx, k.ID)
+		var free int64
+		if err == nil {
+			free, _, err = candidate.Space()
+		}
+		if err != nil {
+			away = fmt.Errorf("%w: %w", wire.ErrUnavailable, err)
+		} else if free > most {
+			most, id, vol = free, k.ID, candidate
+		}
+	}
+	switch {
+	case vol == nil && away != nil:
+		return 0, nil, away
+	case vol == nil:
+		return 0, nil, fmt.Errorf("%w: the server has no volume: an admin must add one", wire.ErrFull)
+	case most < n:
+		return 0, nil, full(vol)
+	}
+	return id, vol, nil
+}
+
+func full(vol sis.Volume) error {
+	return fmt.Errorf("%w: volume %s: an admin must make room or add a volume", wire.ErrFull, vol.Name())
+}
+
+// trouble gives an error of a volume its meaning across the network.
+func trouble(vol sis.Volume, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return full(vol)
+	case errors.Is(err, sis.ErrVolume):
+		return fmt.Errorf("%w: %w", wire.ErrUnavailable, err)
+	}
+	return err
+}
+
+// VolumeState is a volume as an admin sees it. Problem is empty if it is well.
+type VolumeState struct {
+	URL     string `json:"url"`
+	Free    int64  `json:"free"`
+	Total   int64  `json:"total"`
+	Packs   int64  `json:"packs"`
+	Bytes   int64  `json:"bytes"`
+	Problem string `json:"problem,omitempty"`
+	ID      int32  `json:"-"`
+	UUID    string `json:"id"`
+}
+
+// Volumes says how the volumes are.
+func (s *Service) Volumes(ctx context.Context) ([]VolumeState, error) {
+	if err := s.volumes.load(ctx, slog.New(slog.DiscardHandler)); err != nil {
+		return nil, err
+	}
+	uses, err := s.db.VolumeUses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []VolumeState
+	for _, k := range s.volumes.list() {
+		st := VolumeState{ID: k.ID, URL: k.URL, UUID: k.UUID.String(), Packs: uses[k.ID].Packs, Bytes: uses[k.ID].Bytes}
+		err := k.err
+		if k.vol != nil {
+			st.Free, st.Total, err = k.vol.Space()
+		}
+		if err != nil {
+			st.Problem = err.Error()
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+// AddVolume adds a place for packs: a directory that is empty or a volume already.
+func (s *Service) AddVolume(ctx context.Context, url string) error {
+	_, err := s.volumes.add(ctx, url)
+	return err
+}
