@@ -1,0 +1,93 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+)
+
+var (
+	// ErrChanging says that a file did not hold still for long enough to be read.
+	ErrChanging = errors.New("it changes while it is being read; close what writes to it, then take another snapshot")
+	// ErrPlaceholder says that a file's bytes are not on this disk.
+	ErrPlaceholder = errors.New("it is a placeholder whose content is not here; take the snapshot through its mount")
+	// errAttributes says that an entry does not fit the format.
+	errAttributes = errors.New("its extended attributes are larger than a snapshot can hold")
+)
+
+// machineryPrefix is of the attributes by which placeholders say what they are.
+const machineryPrefix = "trusted.looming."
+
+// xattrsMost bounds the attributes of one entry, in bytes.
+const xattrsMost = cvd.EntryMax - 64<<10
+
+// Held is a placeholder for a directory: its tree is known, and it is not listed.
+type Held struct {
+	Tree chunk.ID
+	Sums cvd.Sums
+}
+
+// Placeholders tell a scan of a backing directory what its placeholders stand for. They are given the extended
+// attributes of an entry, and answer nil for one that is native.
+type Placeholders interface {
+	Dir(attrs []cvd.Xattr) (*Held, error)
+	// File gives the content of a placeholder of that size, which must be known to the server.
+	File(attrs []cvd.Xattr, size uint64) (*cvd.Content, error)
+}
+
+// job is an entry to be looked into. Its fields above wait are the walker's, those below the worker's,
+// until wait is over; then the assembler's.
+type job struct {
+	n    *node
+	name string
+	// known are the facts of a stat cache which need not be true of the server.
+	known *facts
+
+	wait sync.WaitGroup
+
+	st stat
+	facts
+	// isHeld: the file is a placeholder, and facts are what it stands for.
+	isHeld bool
+	err    error
+}
+
+// done hands the job over to the assembler.
+func (j *job) done(err error) {
+	j.err = err
+	j.n.release()
+	j.wait.Done()
+}
+
+// attributes takes an entry's extended attributes. It says what a placeholder stands for, if it is one.
+func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (held *cvd.Content, err error) {
+	if hook != nil && j.st.kind() == cvd.File {
+		if held, err = hook.File(xs, j.st.Size); err != nil {
+			return nil, err
+		}
+	}
+	j.xattrs, err = native(xs, hook)
+	return held, err
+}
+
+// native drops the machinery's attributes, which without a hook must not be there.
+func native(xs []cvd.Xattr, hook Placeholders) ([]cvd.Xattr, error) {
+	size, out := 0, xs[:0]
+	for _, x := range xs {
+		if len(x.Name) >= len(machineryPrefix) && x.Name[:len(machineryPrefix)] == machineryPrefix {
+			if hook == nil {
+				return nil, ErrPlaceholder
+			}
+			continue
+		}
+		size += len(x.Name) + len(x.Value) + 8
+		out = append(out, x)
+	}
+	if size > xattrsMost {
+		return nil, fmt.Errorf("%w: %d bytes", errAttributes, size)
+	}
+	return out, nil
+}

@@ -1,0 +1,383 @@
+package scan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/wire"
+	"github.com/zeebo/blake3"
+)
+
+const (
+	// readTries is how often a file that changes is read, with a pause that grows from readPause.
+	readTries = 4
+	readPause = 20 * time.Millisecond
+	// fresh is within how long after a change another one may leave no trace in the times.
+	fresh = 50 * time.Millisecond
+)
+
+// errHeldLost says that a placeholder's content is not known to the server.
+var errHeldLost = errors.New("it is a placeholder, and the server does not have its content for this device")
+
+// file reads a regular file.
+func (k *worker) file(ctx context.Context, j *job) error {
+	f, err := j.n.d.file(j.name)
+	if err != nil {
+		j.done(err)
+		return nil
+	}
+	defer f.close()
+	for try := range readTries {
+		if try > 0 && !pause(ctx, readPause<<(2*try)) {
+			break
+		}
+		if err = f.stat(&j.st); err != nil {
+			break
+		}
+		if j.st.kind() != cvd.File {
+			err = ErrChanging
+			break
+		}
+		var left bool
+		if left, err = k.attempt(ctx, j, f); left {
+			return nil
+		}
+		if k.failed != nil {
+			j.done(k.failed)
+			return k.failed
+		}
+		if !errors.Is(err, ErrChanging) {
+			break
+		}
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	j.done(err)
+	return ctx.Err()
+}
+
+// pause returns false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// attempt reads the file in the state of j.st. Unless the job is done or left for later, it says what is wrong with
+// the file; what ends the scan is in k.failed.
+func (k *worker) attempt(ctx context.Context, j *job, f file) (left bool, err error) {
+	j.facts = facts{size: j.st.Size}
+	xs, err := f.xattrs()
+	if err != nil {
+		return false, err
+	}
+	held, err := j.attributes(xs, k.hook)
+	if err != nil {
+		return false, err
+	}
+	if held != nil {
+		j.content, j.isHeld = *held, true
+		k.ask(j, &j.facts)
+		return true, nil
+	}
+	if k.sl.room() < int(min(j.st.Size, slabSize)) || j.st.Size > slabSize {
+		if err := k.bring(ctx); err != nil {
+			return false, err
+		}
+	}
+	if j.st.blocks*512 < j.st.Size {
+		from, to := f.data(0, int64(j.st.Size))
+		j.sparse = from > 0 || uint64(to) < j.st.Size
+	}
+	if j.st.Size > slabSize {
+		return k.big(ctx, j, f)
+	}
+	return k.small(j, f)
+}
+
+// small reads a file into the slab.
+func (k *worker) small(j *job, f file) (left bool, err error) {
+	off, n := len(k.sl.buf), int(j.st.Size)
+	buf := k.sl.buf[off : off+n]
+	id, err := k.whole(j, f, buf)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case n <= cvd.InlineMax:
+		j.content.Inline = append([]byte{}, buf...)
+	case n <= chunk.WholeMax:
+		j.content.ID = id
+		k.sl.buf = k.sl.buf[:off+n]
+		k.sl.mark(id, off, n)
+	default:
+		j.content.ID = id
+		k.sl.buf = k.sl.buf[:off+n]
+		k.large = append(k.large, filed{j, off, n})
+		return true, nil
+	}
+	j.done(nil)
+	return true, nil
+}
+
+// whole fills buf with the file, all of one state, and returns its id.
+func (k *worker) whole(j *job, f file, buf []byte) (id chunk.ID, err error) {
+	if id, err = k.reading(j, f, buf); err != nil {
+		return id, err
+	}
+	if k.now().Sub(j.st.Ctime.Std()).Abs() < fresh {
+		again, err := k.reading(j, f, buf)
+		if err == nil && again != id {
+			err = ErrChanging
+		}
+		return again, err
+	}
+	return id, nil
+}
+
+func (k *worker) reading(j *job, f file, buf []byte) (id chunk.ID, err error) {
+	n, err := f.readAt(buf, 0)
+	k.count.BytesRead.Add(int64(n))
+	if err != nil {
+		return id, err
+	}
+	var after stat
+	if err := f.stat(&after); err != nil {
+		return id, err
+	}
+	if n != len(buf) || !after.same(&j.st) {
+		return id, ErrChanging
+	}
+	return chunk.Sum(buf), nil
+}
+
+// bring asks about what was gathered, brings what is missing, and empties the slab. An error ends the scan.
+func (k *worker) bring(ctx context.Context) error {
+	err := k.askLarge(ctx)
+	if err == nil {
+		err = k.ship.bring(ctx, k.sl, &k.scratch)
+	}
+	if err == nil {
+		k.sl.reset()
+		err = k.confirm(ctx)
+	}
+	if err != nil {
+		k.failed = err
+	}
+	return err
+}
+
+// askLarge asks about the files in the slab that are more than one chunk, and cuts those that the server does not know.
+func (k *worker) askLarge(ctx context.Context) error {
+	if len(k.large) == 0 {
+		return nil
+	}
+	ids := make([]chunk.ID, len(k.large))
+	for i := range k.large {
+		ids[i] = k.large[i].j.content.ID
+	}
+	answers, err := k.ship.s.Files(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, f := range k.large {
+		if a := &answers[i]; isKnown(a, uint64(f.n)) {
+			f.j.content, err = a.Content, nil
+		} else {
+			err = k.cutSlab(f)
+		}
+		f.j.done(err)
+	}
+	k.large = k.large[:0]
+	return nil
+}
+
+// isKnown says whether an answer gives a content that counts as uploaded.
+func isKnown(a *wire.FileAnswer, size uint64) bool {
+	return a.Have == wire.Present && a.Size == size && len(a.Content.Chunks) > 0
+}
+
+// cutSlab cuts a file that lies in the slab.
+func (k *worker) cutSlab(f filed) error {
+	region := k.sl.buf[f.off : f.off+f.n]
+	s := chunk.NewSplitter(bytes.NewReader(region), k.cut(f.j.name, region[:min(len(region), headLen)]), k.splitBuffer())
+	var refs []cvd.Ref
+	for off := f.off; ; {
+		c, err := s.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		id := chunk.Sum(k.sl.buf[off : off+len(c)])
+		k.sl.mark(id, off, len(c))
+		refs = append(refs, cvd.Ref{ID: id, Size: uint64(len(c))})
+		off += len(c)
+	}
+	var err error
+	f.j.refs = refs
+	f.j.content, err = cvd.ListContent(f.j.content.ID, refs, func(list []byte) (chunk.ID, error) { return k.sl.add(list), nil })
+	return err
+}
+
+// headLen is how much of a file is shown to the choice of how to cut it.
+const headLen = 4096
+
+func (k *worker) splitBuffer() []byte {
+	if k.split == nil {
+		k.split = make([]byte, 2*chunk.MaxSize)
+	}
+	return k.split
+}
+
+// big reads a file twice: for its hash, and if the server does not know that, to cut it.
+func (k *worker) big(ctx context.Context, j *job, f file) (left bool, err error) {
+	f.sequential()
+	id, err := k.hash(ctx, j, f)
+	if err != nil {
+		return false, err
+	}
+	answers, err := k.ship.s.Files(ctx, []chunk.ID{id})
+	if err != nil {
+		k.failed = err
+		return false, err
+	}
+	if a := &answers[0]; isKnown(a, j.st.Size) {
+		j.content = a.Content
+		j.done(nil)
+		return true, nil
+	}
+	if err := k.cutFile(ctx, j, f, id); err != nil {
+		return false, err
+	}
+	j.done(nil)
+	return true, nil
+}
+
+// hash reads a file once.
+func (k *worker) hash(ctx context.Context, j *job, f file) (id chunk.ID, err error) {
+	h := blake3.New()
+	r := &reader{f: f, size: int64(j.st.Size), sparse: j.sparse, count: k.count}
+	buf := k.splitBuffer()
+	for r.off < r.size && err == nil {
+		var n int
+		n, err = r.Read(buf)
+		_, _ = h.Write(buf[:n]) // never fails
+		if err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err == nil {
+		err = unchanged(j, f)
+	}
+	h.Sum(id[:0])
+	return id, err
+}
+
+func unchanged(j *job, f file) error {
+	var after stat
+	if err := f.stat(&after); err != nil {
+		return err
+	}
+	if !after.same(&j.st) {
+		return ErrChanging
+	}
+	return nil
+}
+
+// cutFile reads a file, which must have the given id, and brings its chunks.
+func (k *worker) cutFile(ctx context.Context, j *job, f file, want chunk.ID) error {
+	head := make([]byte, headLen)
+	n, err := f.readAt(head, 0)
+	if err != nil {
+		return err
+	}
+	r := &reader{f: f, size: int64(j.st.Size), sparse: j.sparse, count: k.count}
+	s := chunk.NewSplitter(r, k.cut(j.name, head[:n]), k.splitBuffer())
+	h := blake3.New()
+	var refs []cvd.Ref
+	for {
+		c, err := s.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		_, _ = h.Write(c) // never fails
+		id, err := k.keep(ctx, c)
+		if err != nil {
+			return err
+		}
+		refs = append(refs, cvd.Ref{ID: id, Size: uint64(len(c))})
+	}
+	if err := unchanged(j, f); err != nil {
+		return err
+	}
+	if id := chunk.ID(h.Sum(nil)); id != want {
+		return fmt.Errorf("%w (two readings differ)", ErrChanging)
+	}
+	j.refs = refs
+	j.content, err = cvd.ListContent(want, refs, func(list []byte) (chunk.ID, error) { return k.keep(ctx, list) })
+	return err
+}
+
+// keep puts a chunk into the slab, which is handed over when it is full.
+func (k *worker) keep(ctx context.Context, plain []byte) (chunk.ID, error) {
+	if k.sl.room() < len(plain) {
+		if err := k.handOver(ctx); err != nil {
+			return chunk.ID{}, err
+		}
+	}
+	return k.sl.add(plain), nil
+}
+
+// reader reads a file of known size; holes are not read.
+type reader struct {
+	f         file
+	off, size int64
+	sparse    bool
+	// from and to are the next run of data.
+	from, to int64
+	count    *Counters
+}
+
+// Read implements io.Reader. A file that is shorter than it was ends early.
+func (r *reader) Read(p []byte) (int, error) {
+	if r.off >= r.size {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), r.size-r.off)]
+	if r.sparse {
+		if r.off >= r.to {
+			r.from, r.to = r.f.data(r.off, r.size)
+		}
+		if r.off < r.from {
+			p = p[:min(int64(len(p)), r.from-r.off)]
+			clear(p)
+			r.off += int64(len(p))
+			return len(p), nil
+		}
+		p = p[:min(int64(len(p)), r.to-r.off)]
+	}
+	n, err := r.f.readAt(p, r.off)
+	r.off += int64(n)
+	r.count.BytesRead.Add(int64(n))
+	if err == nil && n < len(p) {
+		err = ErrChanging
+	}
+	return n, err
+}
