@@ -84,4 +84,5 @@ func (e *Incomplete) err() error {
 	return e
 }
 
-func unreachable(err error) bool { return errors.Is(err, ErrUnreachable) }
+// passing says that an error is not about what was asked: it passes, or a person ends it.
+func passing(err error) bool { return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrBlocked) }

@@ -5,8 +5,10 @@ import "context"
 // A Filler brings files. Its methods are called from several goroutines at once, and end when ctx does.
 type Filler interface {
 	// Fill makes every item of the batch native and returns nil; items that already are, or that are no more, count
-	// as done. It returns a *Partial where some failed, an error that wraps ErrUnreachable where nothing can be
-	// fetched now, and any other error where the batch failed as a whole; it is then tried again in halves.
+	// as done. It returns an error that wraps ErrUnreachable where nothing can be fetched now, or ErrBlocked where
+	// nothing can be written; then the same batch is tried until that has passed. It returns a *Partial where items
+	// failed for reasons of their own; they are tried again at the end. After any other error the batch is tried in
+	// halves, to find what is wrong with it.
 	Fill(ctx context.Context, batch []Item) error
 }
 

@@ -11,6 +11,10 @@ import (
 // server is away. A Runner then waits and goes on by itself.
 var ErrUnreachable = errors.New("out of reach")
 
+// ErrBlocked is what a Filler wraps when nothing can be kept now whatever comes: the disk is full, or read-only. A Runner
+// then waits and tries again, without end.
+var ErrBlocked = errors.New("nothing can be written")
+
 // Item is one file of the desktop, or in a listing, one directory.
 type Item struct {
 	Path string

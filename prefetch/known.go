@@ -25,11 +25,18 @@ const (
 // hugeSize is from where a file waits until smaller ones are here, unless it is known to be used.
 const hugeSize = 8 << 20
 
-// known orders the files of a tally: first they are looked up, for their size, then given.
+// group is how many paths are looked up before some of them are given: the most used ones first, so that the work begins
+// before everything is looked up.
+const group = 8 * block
+
+// middling is the size of a file as it is expected of one that was not looked up yet.
+const middling = 16 << 10
+
+// known orders the files of a tally: they are looked up for their size, group by group, then given.
 type known struct {
-	unsized []Usage // ordered by path, so that lookups are of neighbours
-	ranked  []ranked
-	sorted  bool
+	unsized []Usage  // the most used first; within a group by path, so that lookups are of neighbours
+	inGroup int      // how many at the front of unsized belong to the group being looked up
+	ranked  []ranked // the most worth first, once a group is done
 }
 
 type ranked struct {
@@ -42,31 +49,69 @@ func (k *known) expect(t *Tally, now time.Time) {
 	for u := range t.All(now) {
 		k.unsized = append(k.unsized, u)
 	}
-	slices.SortFunc(k.unsized, func(a, b Usage) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(k.unsized, func(a, b Usage) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), strings.Compare(a.Path, b.Path))
+	})
+	for some := range slices.Chunk(k.unsized, group) {
+		slices.SortFunc(some, func(a, b Usage) int { return strings.Compare(a.Path, b.Path) })
+	}
 }
 
 func (k *known) pending() bool { return len(k.unsized)+len(k.ranked) > 0 }
 
-func (k *known) skip() { k.unsized = k.unsized[min(len(k.unsized), block):] }
-
-// size looks up what is left to look up, and ranks it.
-func (k *known) size(ctx context.Context, tree Tree, given map[string]struct{}) error {
-	for len(k.unsized) > 0 {
-		some := k.unsized[:min(len(k.unsized), block)]
-		if err := k.rank(ctx, tree, some, given); err != nil {
-			return err
+// next returns the items that are worth more than what was not looked up yet, or nil where it only looked up.
+func (k *known) next(ctx context.Context, tree Tree, given map[string]struct{}) ([]Item, error) {
+	if k.inGroup == 0 {
+		if items := k.above(k.bar()); len(items) > 0 || len(k.unsized) == 0 {
+			return items, nil
 		}
-		k.unsized = k.unsized[len(some):]
+		k.inGroup = min(len(k.unsized), group)
 	}
-	if !k.sorted {
-		k.unsized, k.sorted = nil, true
-		slices.SortFunc(k.ranked, func(a, b ranked) int {
-			return cmp.Or(cmp.Compare(b.worth, a.worth), strings.Compare(a.item.Path, b.item.Path))
-		})
+	some := k.unsized[:min(k.inGroup, block)]
+	if err := k.rank(ctx, tree, some, given); err != nil {
+		return nil, err
 	}
-	return nil
+	k.pass(len(some))
+	return nil, nil
 }
 
+// skip leaves the paths that could not be looked up to the rest.
+func (k *known) skip() { k.pass(min(k.inGroup, block)) }
+
+func (k *known) pass(n int) {
+	k.unsized = k.unsized[n:]
+	if k.inGroup -= n; k.inGroup > 0 {
+		return
+	}
+	slices.SortFunc(k.ranked, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.worth, a.worth), strings.Compare(a.item.Path, b.item.Path))
+	})
+}
+
+// bar is what the best file of the next group may well be worth.
+func (k *known) bar() float64 {
+	best := Usage{}
+	for _, u := range k.unsized[:min(len(k.unsized), group)] {
+		best.Score = max(best.Score, u.Score)
+	}
+	return worth(best, middling)
+}
+
+// above takes the first items that are worth at least bar.
+func (k *known) above(bar float64) []Item {
+	n := 0
+	for n < min(len(k.ranked), block) && k.ranked[n].worth >= bar {
+		n++
+	}
+	items := make([]Item, n)
+	for i, r := range k.ranked[:n] {
+		items[i] = r.item
+	}
+	k.ranked = k.ranked[n:]
+	return items
+}
+
+// rank looks up some paths.
 func (k *known) rank(ctx context.Context, tree Tree, some []Usage, given map[string]struct{}) error {
 	usage := make(map[string]Usage, len(some))
 	paths := make([]string, 0, len(some))
@@ -99,16 +144,4 @@ func worth(u Usage, size uint64) float64 {
 	}
 	chance := 1 - math.Exp(-u.Score*math.Ln2*float64(day)/float64(HalfLife))
 	return chance * float64(roundTrip+read) / float64(overhead+size)
-}
-
-func (k *known) next() []Item {
-	n := min(len(k.ranked), block)
-	items := make([]Item, n)
-	for i, r := range k.ranked[:n] {
-		items[i] = r.item
-	}
-	if k.ranked = k.ranked[n:]; len(k.ranked) == 0 {
-		k.ranked = nil
-	}
-	return items
 }

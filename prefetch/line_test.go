@@ -95,6 +95,13 @@ func (l *line) queue() time.Duration {
 	return max(time.Until(l.busy)-l.delay, 0)
 }
 
+// sofar is how many bytes have come.
+func (l *line) sofar() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bytes
+}
+
 // cutLine can also bring pieces of files.
 type cutLine struct{ *line }
 

@@ -14,7 +14,7 @@ func (s *run) finished(res *result) {
 		return
 	case some && res.large == nil && len(partial.Errs) == len(res.items):
 		s.sort(res, partial.Errs)
-	case unreachable(res.err):
+	case passing(res.err):
 		s.queue.again = append(s.queue.again, res.job)
 		s.trouble(res.err, res.epoch, waitMax)
 	default:
@@ -31,7 +31,7 @@ func (s *run) sort(res *result, errs []error) {
 		switch {
 		case err == nil:
 			here = append(here, res.items[i])
-		case unreachable(err):
+		case passing(err):
 			away, cut = append(away, res.items[i]), err
 		default:
 			s.failed(res.items[i], res.stage, res.tries, err)

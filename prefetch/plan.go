@@ -74,10 +74,8 @@ func (p *Plan) nextStart(ctx context.Context) ([]Item, error) {
 }
 
 func (p *Plan) nextKnown(ctx context.Context) ([]Item, error) {
-	if err := p.known.size(ctx, p.tree, p.given); err != nil {
-		return nil, err
-	}
-	return p.give(p.known.next()), nil
+	items, err := p.known.next(ctx, p.tree, p.given)
+	return p.give(items), err
 }
 
 // give marks items as given and leaves out those that were.

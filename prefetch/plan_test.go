@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -234,6 +235,101 @@ func TestPlanBoundsHuge(t *testing.T) {
 	if len(seen) != len(files) {
 		t.Errorf("%d of %d", len(seen), len(files))
 	}
+}
+
+// vastTree is a tree of many files that nobody holds: 1,000 directories of 1,000 files, and one of 200,000 directories.
+type vastTree struct{}
+
+func (vastTree) Lookup(_ context.Context, paths []string) ([]Item, error) {
+	return make([]Item, len(paths)), nil
+}
+
+func (vastTree) List(_ context.Context, dir, after string) (items []Item, more bool, err error) {
+	const page = 1000
+	n, isDir := 1000, false
+	switch dir {
+	case "":
+		n, isDir = 1001, true
+	case "1001000":
+		n, isDir = 200_000, true
+	}
+	first := 0
+	if after != "" {
+		fmt.Sscan(after, &first)
+		first -= 1_000_000 - 1
+	}
+	if strings.HasPrefix(dir, "1001000/") {
+		n = 1
+	}
+	for i := first; i < min(n, first+page); i++ {
+		items = append(items, Item{Path: join(dir, fmt.Sprint(1_000_000+i)), Size: uint64(i%17) << 20, Dir: isDir})
+	}
+	return items, first+page < n, nil
+}
+
+// Invariant 10: what a plan holds does not grow with the desktop.
+func TestPlanMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("walks 1.2 million files")
+	}
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	p := NewPlan(vastTree{}, &Tally{}, nil, noon)
+	files, at := 0, 0
+	for {
+		w, err := p.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		if files += len(w.Items); files >= at {
+			at += 200_000
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			if grown := int64(now.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+				t.Fatalf("after %d files the plan holds %d KiB", files, grown>>10)
+			}
+		}
+	}
+	if files != 1_200_000 {
+		t.Errorf("%d files", files)
+	}
+}
+
+// A tally of many files is given without looking all of them up first, and still once each, the most used and small first.
+func TestPlanKnownInGroups(t *testing.T) {
+	files, tally := map[string]uint64{}, &Tally{}
+	for i := range 3 * group {
+		p := fmt.Sprintf("d%d/f%d", i%100, i)
+		files[p] = uint64(i*7919%300_000) + 1
+		for range 1 + i%5 {
+			tally.Opened(p, Later, noon)
+		}
+	}
+	tree := &countingTree{memTree: treeOf(files)}
+	p := NewPlan(tree, tally, nil, noon)
+	w, err := p.Next(t.Context())
+	if err != nil || w.Stage != KnownStage || tree.asked > group {
+		t.Fatalf("%v, stage %d, %d looked up before the first is given", err, w.Stage, tree.asked)
+	}
+	if u := tally.Usage(w.Items[0].Path, noon); files[u.Path] > 10_000 || u.Score < tally.Usage("d4/f4", noon).Score*0.99 {
+		t.Errorf("begins with %v of %d bytes", u, files[u.Path])
+	}
+	got, stages, _ := order(t, p)
+	if n := len(got) + len(w.Items); n != len(files) || slices.Max(stages) != KnownStage {
+		t.Errorf("%d of %d given, up to stage %d", n, len(files), slices.Max(stages))
+	}
+}
+
+// countingTree counts what is looked up.
+type countingTree struct {
+	*memTree
+	asked int
+}
+
+func (t *countingTree) Lookup(ctx context.Context, paths []string) ([]Item, error) {
+	t.asked += len(paths)
+	return t.memTree.Lookup(ctx, paths)
 }
 
 // Of files used equally often, the one that costs less comes first; of equal sizes, the one used more.

@@ -38,7 +38,7 @@ type Progress struct {
 	Rate float64
 	// ETA is the time left at this rate, 0 where it is not known.
 	ETA time.Duration
-	// Err is why it waits.
+	// Err is why it waits, or at the end, what Run returns.
 	Err error
 }
 

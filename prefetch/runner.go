@@ -13,7 +13,7 @@ import (
 type Options struct {
 	// Files and Bytes are what the desktop holds, for progress; cvd.Sums knows them.
 	Files, Bytes uint64
-	// MaxInFlight bounds the bytes asked for and not here yet: 32 MiB by default.
+	// MaxInFlight bounds the bytes asked for and not here yet, within a quarter: 32 MiB by default, 256 KiB at least.
 	MaxInFlight int
 	// Report is called from Run's goroutine, at most once every Every (250 ms by default) and at the end.
 	Report func(Progress)
@@ -69,7 +69,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	s := newRun(r, &wg)
 	wg.Go(func() { s.planAhead(ctx) })
 	err := s.loop(ctx)
-	s.show.State = Done
+	s.show.State, s.show.Err = Done, err
 	r.o.Report(s.show.at(time.Now()))
 	return err
 }
@@ -100,7 +100,7 @@ func (s *run) planAhead(ctx context.Context) {
 			continue
 		}
 		longest := waitMax
-		if !unreachable(err) {
+		if !passing(err) {
 			longest = waitLast
 			if s.plan.Skip() {
 				out.lost = failureOf(err)

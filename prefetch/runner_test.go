@@ -198,35 +198,93 @@ func TestRunSurvivesCuts(t *testing.T) {
 	})
 }
 
-// A full disk: the plan stands still, and goes on when there is space.
+// A full disk, whether the filler knows that it is in everybody's way or not: the plan stands still, and goes on when
+// there is space. Where the filler knows, that holds for the last files, too.
 func TestRunWaitsForSpace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		tree, files := desktop(5000, 20_000, 5)
-		l := newLine(100, 10*time.Millisecond)
-		began := time.Now()
-		l.refuse = func([]Item) error {
-			if since := time.Since(began); since > time.Second && since < 10*time.Minute {
-				return fmt.Errorf("write: %w", syscall.ENOSPC)
-			}
-			return nil
-		}
-		var said error
-		err := NewRunner(planOf(tree), l, Options{Jitter: steady, Report: func(p Progress) {
-			if p.State == Waiting {
-				said = p.Err
-			}
-		}}).Run(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !errors.Is(said, syscall.ENOSPC) {
-			t.Errorf("progress said %v", said)
-		}
-		wantAll(t, l, files)
-		if l.fills > 1000 {
-			t.Errorf("%d batches tried", l.fills)
-		}
-	})
+	for what, full := range map[string]struct {
+		err   error
+		after int // batches
+	}{
+		"plain":              {fmt.Errorf("write: %w", syscall.ENOSPC), 20},
+		"blocked":            {fmt.Errorf("write: %w: %w", ErrBlocked, syscall.ENOSPC), 20},
+		"blocked at the end": {fmt.Errorf("write: %w: %w", ErrBlocked, syscall.ENOSPC), -1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tree, files := desktop(5000, 20_000, 5)
+				l := newLine(100, 10*time.Millisecond)
+				var since time.Time
+				l.refuse = func([]Item) error {
+					begin := l.fills == full.after || full.after < 0 && len(l.got) > 4900
+					if begin && since.IsZero() {
+						since = time.Now()
+					}
+					if since.IsZero() || time.Since(since) > 10*time.Minute {
+						return nil
+					}
+					return full.err
+				}
+				var said error
+				err := NewRunner(planOf(tree), l, Options{Jitter: steady, Report: func(p Progress) {
+					if p.State == Waiting {
+						said = p.Err
+					}
+				}}).Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !errors.Is(said, syscall.ENOSPC) {
+					t.Errorf("progress said %v", said)
+				}
+				wantAll(t, l, files)
+				if l.fills > 1000 {
+					t.Errorf("%d batches tried", l.fills)
+				}
+			})
+		})
+	}
+}
+
+// A link that becomes another one on the way (a laptop leaves its dock): soon it is full again, and no queue stands on it.
+func TestRunFollowsTheLink(t *testing.T) {
+	for _, to := range []struct {
+		mbit  float64
+		delay time.Duration
+	}{{10, 20 * time.Millisecond}, {100, 20 * time.Millisecond}, {50, 150 * time.Millisecond}} {
+		t.Run(fmt.Sprint(to), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := newLine(50, 20*time.Millisecond)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := make(chan error)
+				go func() {
+					files := map[string]uint64{"big": 4 << 30}
+					done <- NewRunner(planOf(treeOf(files)), cutLine{l}, Options{}).Run(ctx)
+				}()
+				time.Sleep(10 * time.Second)
+				l.mu.Lock()
+				l.rate, l.delay = to.mbit*1e6/8, to.delay
+				l.mu.Unlock()
+				time.Sleep(20 * time.Second)
+				before := l.sofar()
+				var queues []time.Duration
+				for range 300 {
+					time.Sleep(37 * time.Millisecond)
+					queues = append(queues, l.queue())
+				}
+				slices.Sort(queues)
+				used := float64(l.sofar()-before) / l.rate / (300 * 0.037)
+				t.Logf("used %.2f, queue median %v, 95%% %v", used, queues[150], queues[285])
+				if used < 0.8 || queues[285] > 200*time.Millisecond {
+					t.Errorf("%.2f of the new link used, a demand waits for %v", used, queues[285])
+				}
+				cancel()
+				if err := <-done; !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 var errDamaged = errors.New("chunk damaged")

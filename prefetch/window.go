@@ -138,8 +138,8 @@ func (w *window) steer(took, target time.Duration, now time.Time) {
 // The batch itself has to pass, too.
 func (w *window) target(cost float64) time.Duration {
 	slack := min(max(time.Duration(float64(slackMin)*w.rate/slackRate), slackMin), slackMax)
-	passing := time.Duration(min(cost/max(w.rate, 1), 60) * float64(time.Second))
-	return w.base + max(slack, min(passing, slackMax))
+	pass := time.Duration(min(cost/max(w.rate, 1), 60) * float64(time.Second))
+	return w.base + max(slack, min(pass, slackMax))
 }
 
 // cost is what an item takes of the window.
