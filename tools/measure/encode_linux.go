@@ -13,13 +13,16 @@ type coder struct {
 	enc  *zstd.Encoder
 	out  []byte
 	// sizes are those of the frames made so far.
-	sizes   map[chunk.ID]int
-	seconds float64
+	sizes map[chunk.ID]int
+	// last is the CPU seconds of the frame made last, total those of all.
+	last, total float64
 }
 
-func newCoder(name string, opts ...zstd.EOption) *coder {
-	opts = append(opts, zstd.WithWindowSize(chunk.MaxSize), zstd.WithSingleSegment(true),
-		zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(1))
+// newCoder makes blocks of at most the given size: a window of that size, for a moment, makes
+// the encoder choose it.
+func newCoder(name string, block int, opts ...zstd.EOption) *coder {
+	opts = append([]zstd.EOption{zstd.WithWindowSize(block), zstd.WithWindowSize(chunk.MaxSize)}, opts...)
+	opts = append(opts, zstd.WithSingleSegment(true), zstd.WithEncoderCRC(false), zstd.WithEncoderConcurrency(1))
 	enc, err := zstd.NewWriter(nil, opts...)
 	if err != nil {
 		panic(err) // the options are constants
@@ -30,11 +33,13 @@ func newCoder(name string, opts ...zstd.EOption) *coder {
 // size returns the size of plain's frame.
 func (c *coder) size(id chunk.ID, plain []byte) int {
 	if n, ok := c.sizes[id]; ok {
+		c.last = 0
 		return n
 	}
 	from := cpu()
 	c.out = c.enc.EncodeAll(plain, c.out[:0])
-	c.seconds += cpu() - from
+	c.last = cpu() - from
+	c.total += c.last
 	c.sizes[id] = len(c.out)
 	return len(c.out)
 }

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/looming-project/looming/vfs/chunk"
 )
 
@@ -40,8 +38,11 @@ var splitBuffer = make([]byte, 2*chunk.MaxSize)
 // levels encodes every chunk at every level.
 func levels(c *corpus, t *table) error {
 	coders := []*coder{
-		newCoder("1 fastest", fastest), newCoder("2 fastest literals", fastest, lits),
-		newCoder("2 fastest literals 128 KiB", zstd.WithWindowSize(chunk.MaxSize), fastest, lits), newCoder("3 default", normal), newCoder("4 default literals", normal, lits), newCoder("5 better", better),
+		newCoder("2 fastest, 64 KiB", 64<<10, fastest, lits),
+		newCoder("2 fastest, 32 KiB", 32<<10, fastest, lits),
+		newCoder("2 fastest, 16 KiB", 16<<10, fastest, lits),
+		newCoder("2 fastest, 08 KiB", 8<<10, fastest, lits),
+		newCoder("3 default, 32 KiB", 32<<10, normal, lits),
 	}
 	for _, f := range c.files {
 		err := split(f, func(plain []byte) {
@@ -50,11 +51,10 @@ func levels(c *corpus, t *table) error {
 				if _, again := x.sizes[id]; again {
 					continue
 				}
-				from := x.seconds
 				n := x.size(id, plain)
 				for _, key := range []string{f.class + " " + x.name, "all " + x.name, share(plain) + " " + x.name} {
 					t.at(key).add(f.tree, len(plain), n)
-					t.at(key).seconds += x.seconds - from
+					t.at(key).seconds += x.last
 				}
 			}
 		})

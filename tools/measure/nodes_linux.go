@@ -36,7 +36,7 @@ type noder struct {
 	shape
 	key  string
 	tree int
-	x    *coder
+	xs   []*coder
 	t    *table
 	seen map[chunk.ID]bool
 }
@@ -44,7 +44,7 @@ type noder struct {
 // nodes makes the trees in every shape. Beside the nodes it counts the chunks
 // of the small files that are not inline.
 func nodes(c *corpus, t *table) error {
-	x := newCoder("fastest literals", fastest, lits)
+	xs := []*coder{newCoder("fastest", 64<<10, fastest, lits), newCoder("default", 64<<10, normal, lits)}
 	dirs := make([]*directory, len(c.trees))
 	for i, path := range c.trees {
 		var err error
@@ -54,7 +54,7 @@ func nodes(c *corpus, t *table) error {
 	}
 	for _, s := range shapes() {
 		key := fmt.Sprintf("inline %4d, %3d KiB and one in %d", s.inline, s.leafMin>>10, s.oneIn)
-		n := &noder{shape: s, key: key, x: x, t: t, seen: map[chunk.ID]bool{}}
+		n := &noder{shape: s, key: key, xs: xs, t: t, seen: map[chunk.ID]bool{}}
 		for n.tree = range dirs {
 			n.dir(dirs[n.tree])
 		}
@@ -66,8 +66,11 @@ func (n *noder) put(what string, plain []byte) chunk.ID {
 	id := chunk.Sum(plain)
 	if !n.seen[id] {
 		n.seen[id] = true
-		n.t.at(n.key+what).add(n.tree, len(plain), n.x.size(id, plain))
-		n.t.at(n.key).add(n.tree, len(plain), n.x.size(id, plain))
+		for _, x := range n.xs {
+			row := n.t.at(n.key + what + " " + x.name)
+			row.add(n.tree, len(plain), x.size(id, plain))
+			row.seconds += x.last
+		}
 	}
 	return id
 }

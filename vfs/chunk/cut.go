@@ -12,10 +12,12 @@ type Cut struct{ Min, Avg, Max int }
 
 // The cuts that CutFor chooses from.
 var (
-	// Coarse is for what is replaced as a whole.
+	// Coarse is for what is replaced as a whole: programs, libraries, documents.
 	Coarse = Cut{64 << 10, 256 << 10, 1 << 20}
-	// Fine is for what is changed in places while it lives.
+	// Fine is for what holds many things of which some change: archives and disks.
 	Fine = Cut{16 << 10, 64 << 10, 256 << 10}
+	// Finest is for what changes in many small places: mailboxes and databases.
+	Finest = Cut{4 << 10, 16 << 10, 64 << 10}
 )
 
 // HeadMax is the number of leading bytes that CutFor looks at.
@@ -27,32 +29,41 @@ const HeadMax = 512
 // frozen in ../cvd/FORMAT.md: a change of it costs every desktop its duplicates.
 func CutFor(name string, head []byte) Cut {
 	head = head[:min(len(head), HeadMax)]
-	for _, magic := range fineMagic {
-		if bytes.HasPrefix(head, []byte(magic)) {
-			return Fine
+	for _, m := range magics {
+		if len(head) >= m.at && bytes.HasPrefix(head[m.at:], []byte(m.magic)) {
+			return m.cut
 		}
 	}
-	if dot := strings.LastIndexByte(name, '.'); dot >= 0 && fineSuffix[strings.ToLower(name[dot+1:])] {
-		return Fine
+	dot := strings.LastIndexByte(name, '.')
+	if cut, ok := suffixes[strings.ToLower(name[dot+1:])]; ok && dot >= 0 {
+		return cut
 	}
 	return Coarse
 }
 
-// fineMagic are the leading bytes of mailboxes, databases and virtual disks.
-var fineMagic = []string{
-	"From ",
-	"SQLite format 3\x00",
-	"QFI\xfb",               // qcow2
-	"# Disk DescriptorFile", // vmdk
-	"KDMV",                  // vmdk
-	"<<< ",                  // vdi
-	"vhdxfile",
-	"conectix", // vhd
-	"!BDN",     // Outlook's pst and ost
+// magics are bytes that types of files begin with; the first that fits counts.
+var magics = []struct {
+	magic string
+	at    int
+	cut   Cut
+}{
+	{"From ", 0, Finest},                   // mbox
+	{"SQLite format 3\x00", 0, Finest},     //
+	{"PK\x03\x04", 0, Fine},                // zip, jar, odt, docx
+	{"PK\x01\x02", 4, Fine},                // Mozilla's omni.ja: zip with its directory in front
+	{"ustar", 257, Fine},                   // tar
+	{"QFI\xfb", 0, Fine},                   // qcow2
+	{"KDMV", 0, Fine},                      // vmdk
+	{"<<< ", 0, Fine},                      // vdi
+	{"vhdxfile", 0, Fine},                  //
+	{"conectix", 0, Fine},                  // vhd
+	{"!BDN", 0, Fine},                      // Outlook's pst and ost
+	{"\x00\x01\x00\x00Standard ", 0, Fine}, // Access's mdb and accdb
 }
 
-// fineSuffix are names of the same where the leading bytes say nothing.
-var fineSuffix = map[string]bool{
-	"mbox": true, "img": true, "raw": true, "vdi": true, "vhd": true, "vmdk": true, "qcow2": true,
-	"db": true, "sqlite": true, "sqlite3": true, "mdb": true, "edb": true, "pst": true, "ost": true,
+// suffixes are names of the same where the leading bytes may say nothing.
+var suffixes = map[string]Cut{
+	"mbox": Finest, "sqlite": Finest, "sqlite3": Finest,
+	"img": Fine, "raw": Fine, "vdi": Fine, "vhd": Fine, "vhdx": Fine, "vmdk": Fine, "qcow2": Fine,
+	"db": Fine, "edb": Fine, "ibd": Fine, "tar": Fine, "ja": Fine,
 }

@@ -14,7 +14,7 @@ var ErrFormat = errors.New("not a canonical tree node")
 // Limits of the format.
 const (
 	// InlineMax is the largest file, in bytes, whose content lives in the tree node.
-	InlineMax = 512
+	InlineMax = 2 << 10
 	// NameMax is the longest name of an entry, in bytes (Windows: 255 UTF-16 units).
 	NameMax = 1024
 	// EntryMax is the largest encoding of one entry, extended attributes included.
