@@ -202,7 +202,7 @@ func TestOldFramesDecode(t *testing.T) {
 func writeFrames(t *testing.T) {
 	makers := map[string]func([]byte) []byte{"v1": func(b []byte) []byte { return chunk.Encode(nil, b) }}
 	for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
-		e, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(level == zstd.SpeedDefault))
+		e, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithSingleSegment(true), zstd.WithEncoderCRC(level == zstd.SpeedDefault))
 		makers[level.String()] = func(b []byte) []byte { return e.EncodeAll(b, nil) }
 	}
 	for _, plain := range [][]byte{nil, []byte("a"), noise(300), make([]byte, chunk.MaxSize), bytes.Repeat([]byte("looming\n"), 5000)} {
