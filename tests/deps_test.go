@@ -25,14 +25,14 @@ var mayImport = map[string][]string{
 	// the real disk: durable < backing
 	"vfs/durable": {},
 	"vfs/backing": {"vfs/chunk", "vfs/cvd", "vfs/durable"},
-	"vfs/scan":    {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing"},
+	"vfs/scan":    {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable", "vfs/backing"}, // reads straight into an upload
 	"vfs/local":   {"vfs/chunk", "vfs/cvd", "vfs/durable"},
 
 	// the virtual file system: below its hosts, and above what it reads from
 	"vfs/fetch":  {"vfs/chunk", "vfs/cvd"},
 	"vfs":        {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch"},
-	"vfs/fuse":   {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
-	"vfs/winfsp": {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing"},
+	"vfs/fuse":   {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"}, // fetch and backing for their errors
+	"vfs/winfsp": {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"},
 
 	"prefetch":           {"vfs/chunk", "vfs/cvd"},
 	"prefetch/reflector": {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},
@@ -143,7 +143,7 @@ var never = []struct{ from, to, why string }{
 	{"prefetch/...", "database/sql", "an endpoint has no database"},
 	{"pivot/...", "database/sql", "an endpoint has no database"},
 	{"console/...", "server/...", "the console declares what it needs"},
-	{"server/...", "console/...", "the server is a service without a face"},
+	{"server/internal/...", "console/...", "only server itself brings the console what it needs"},
 	{"...", "tools/...", "tools are not part of the product"},
 	{"...", "testing", "the product does not link what is for tests"},
 }
