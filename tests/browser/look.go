@@ -2,26 +2,9 @@ package browser
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/chromedp/chromedp"
 )
-
-// Wait waits until something is visible.
-func Wait(ctx context.Context, selector string) error {
-	return run(ctx, "wait for "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
-}
-
-// Click clicks on the first thing that matches.
-func Click(ctx context.Context, selector string) error {
-	return run(ctx, "click "+selector, chromedp.Click(chromedp.CSS(selector)))
-}
-
-// WaitText waits until something that matches contains a text.
-func WaitText(ctx context.Context, selector, text string) error {
-	return run(ctx, fmt.Sprintf("wait for %q in %s", text, selector), until(fmt.Sprintf(
-		`[...document.querySelectorAll(%s)].some((e) => e.textContent.includes(%s))`, quote(selector), quote(text))))
-}
 
 // settled waits for fonts and transitions to come to rest.
 const settled = `document.fonts.ready.then(() => Promise.all(document.getAnimations()

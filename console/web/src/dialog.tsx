@@ -16,6 +16,8 @@ export function Confirm(props: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
+  const done = useRef(false);
+  const close = () => dialog.current?.close(); // the browser then gives the focus back, and tells onClose
   useEffect(() => dialog.current?.showModal(), []);
 
   const act = async () => {
@@ -23,7 +25,8 @@ export function Confirm(props: Props) {
     setError("");
     try {
       await props.act();
-      props.onClose(true);
+      done.current = true;
+      close();
     } catch (e) {
       if (!ended(e)) {
         setError((e as Error).message);
@@ -33,14 +36,14 @@ export function Confirm(props: Props) {
   };
 
   return (
-    <dialog ref={dialog} aria-labelledby="dialog-title" onCancel={(e) => { e.preventDefault(); props.onClose(false); }}
-      onClick={(e) => e.target === dialog.current && props.onClose(false)}>
+    <dialog ref={dialog} aria-labelledby="dialog-title" onClose={() => props.onClose(done.current)}
+      onClick={(e) => e.target === dialog.current && close()}>
       <div class="dialog-body">
         <h2 id="dialog-title">{props.title}</h2>
         {props.children}
         <div class="form-error" role="alert">{error}</div>
         <div class="dialog-buttons">
-          <button type="button" class="button" onClick={() => props.onClose(false)}>Cancel</button>
+          <button type="button" class="button" onClick={close}>Cancel</button>
           <button type="button" class={`button ${props.danger ? "danger" : "primary"}`} disabled={busy} onClick={act}>{props.verb}</button>
         </div>
       </div>

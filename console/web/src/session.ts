@@ -31,8 +31,14 @@ export async function signIn(user: string, password: string) {
 }
 
 export async function signOut() {
-  await api.logout();
-  leave();
+  try {
+    await api.logout();
+    leave();
+  } catch (e) {
+    if (!ended(e)) {
+      leave("The server did not answer, so the session is still open there. Sign in and out again when it is back.");
+    }
+  }
 }
 
 function enter(who: Who) {

@@ -73,13 +73,13 @@ function usePage<T>(props: Props<T>) {
   const [error, setError] = useState("");
   const [loading, setLoading] = useState(false);
   const [again, setAgain] = useState(0);
-  const asked = useRef(0);
+  const asked = useRef({ at: 0, revision: props.revision });
   const search = route.value.params.toString();
 
   useEffect(() => {
     const abort = new AbortController();
     const ask = askOf(props, new URLSearchParams(search));
-    asked.current = Date.now();
+    asked.current = { at: Date.now(), revision: props.revision };
     setLoading(true);
     props.load(ask, abort.signal).then(
       (p) => { setPage(p); setError(""); setLoading(false); },
@@ -91,10 +91,11 @@ function usePage<T>(props: Props<T>) {
   }, [search, again]);
 
   useEffect(() => {
-    if (!props.revision) return;
-    const timer = setTimeout(() => setAgain((n) => n + 1), Math.max(0, asked.current + reloadPause - Date.now()));
+    // Never while an answer is under way: on a slow server each question would cut off the one before.
+    if (loading || asked.current.revision === props.revision) return;
+    const timer = setTimeout(() => setAgain((n) => n + 1), Math.max(0, asked.current.at + reloadPause - Date.now()));
     return () => clearTimeout(timer);
-  }, [props.revision]);
+  }, [props.revision, loading]);
 
   return { page, error, loading, reload: () => setAgain((n) => n + 1) };
 }
