@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"pivot/policy": {},
 	"pivot/merge":  {"vfs/chunk", "vfs/cvd", "pivot/policy"},
 
-	"server": {"server/internal/...", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
+	"server": {"server/internal/...", "console", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
 	// sis says what it must remember, and postgres remembers it.
 	"server/internal/sis":      {"vfs/chunk", "vfs/wire", "vfs/durable"},
 	"server/internal/postgres": {"server/internal/sis", "vfs/chunk", "vfs/cvd", "vfs/wire"},
