@@ -1,25 +1,19 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"time"
 
 	"github.com/looming-project/looming/server/internal/session"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// Limits of the device's bulk API.
-const (
-	// jsonMax is the longest JSON body: a prove request of wire.BatchMax proofs, or a commit with a tally.
-	jsonMax = 16 << 20
-	// stallTime is how long a body may bring nothing, or an answer may take none, before the connection is given up.
-	stallTime = time.Minute
-)
+// jsonMax is the longest JSON body: a prove request of wire.BatchMax proofs, or a commit with a tally.
+const jsonMax = 24 << 20
 
 // transfer is the device's bulk API: upload sessions and chunks. It holds nothing between two requests.
 type transfer struct {
@@ -29,6 +23,9 @@ type transfer struct {
 	// refuse answers with an error, and logs what is the server's.
 	refuse func(http.ResponseWriter, *http.Request, error)
 }
+
+// runTransfer does what goes on beside the requests of devices, until ctx ends.
+func (s *Server) runTransfer(ctx context.Context) error { return s.content.Run(ctx) }
 
 // routes adds the handlers to mux.
 func (t *transfer) routes(mux *http.ServeMux) {
@@ -61,11 +58,11 @@ func (t *transfer) wrap(h func(http.ResponseWriter, *http.Request, int64) error)
 }
 
 func (t *transfer) fetch(w http.ResponseWriter, r *http.Request, device int64) error {
-	ids, err := wire.ReadIDs(newPatient(w, r).body())
+	ids, err := wire.ReadIDs(r.Body)
 	if err != nil {
 		return malformed(err)
 	}
-	return t.content.Fetch(r.Context(), device, ids, newPatient(w, r))
+	return t.content.Fetch(r.Context(), device, ids, binaryAnswer(w))
 }
 
 func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) error {
@@ -81,7 +78,7 @@ func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) error {
-	ids, err := wire.ReadIDs(newPatient(w, r).body())
+	ids, err := wire.ReadIDs(r.Body)
 	if err != nil {
 		return malformed(err)
 	}
@@ -89,12 +86,15 @@ func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) e
 	if err != nil {
 		return err
 	}
-	out := newPatient(w, r)
-	return cut(wire.WriteFileAnswers(out, answers))
+	out := bufio.NewWriterSize(binaryAnswer(w), 64<<10)
+	if err := wire.WriteFileAnswers(out, answers); err != nil {
+		return cut(err)
+	}
+	return cut(out.Flush())
 }
 
 func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) error {
-	ids, err := wire.ReadIDs(newPatient(w, r).body())
+	ids, err := wire.ReadIDs(r.Body)
 	if err != nil {
 		return malformed(err)
 	}
@@ -106,7 +106,7 @@ func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) er
 	for i, h := range haves {
 		b[i] = byte(h)
 	}
-	_, err = newPatient(w, r).Write(b)
+	_, err = binaryAnswer(w).Write(b)
 	return cut(err)
 }
 
@@ -123,7 +123,7 @@ func (t *transfer) prove(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) upload(w http.ResponseWriter, r *http.Request, device int64) error {
-	reply, err := t.content.Upload(r.Context(), device, r.PathValue("id"), newPatient(w, r).body(), r.ContentLength)
+	reply, err := t.content.Upload(r.Context(), device, r.PathValue("id"), r.Body, r.ContentLength)
 	if err != nil {
 		return err
 	}
@@ -150,6 +150,12 @@ func (t *transfer) abandon(w http.ResponseWriter, r *http.Request, device int64)
 	return nil
 }
 
+// binaryAnswer names the type of a body that is not JSON.
+func binaryAnswer(w http.ResponseWriter) http.ResponseWriter {
+	w.Header().Set("Content-Type", wire.TypeBinary)
+	return w
+}
+
 // cut is an error of writing an answer: the connection is of no use any more.
 func cut(err error) error {
 	if err != nil {
@@ -167,7 +173,7 @@ func malformed(err error) error {
 }
 
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, io.NopCloser(newPatient(w, r).body()), jsonMax))
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, jsonMax))
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", wire.ErrInvalid, err)
 	}
@@ -178,32 +184,3 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	return cut(json.NewEncoder(w).Encode(v))
 }
-
-// patient reads a request's body and writes its answer. Each read and write has a deadline of its own, so that
-// a slow line is waited for and a dead one is not.
-type patient struct {
-	w  http.ResponseWriter
-	r  *http.Request
-	rc *http.ResponseController
-}
-
-func newPatient(w http.ResponseWriter, r *http.Request) *patient {
-	return &patient{w, r, http.NewResponseController(w)}
-}
-
-func (p *patient) body() io.Reader { return patientBody{p} }
-
-type patientBody struct{ p *patient }
-
-func (b patientBody) Read(buf []byte) (int, error) {
-	// Where the connection has no deadlines (tests), none is kept.
-	_ = b.p.rc.SetReadDeadline(time.Now().Add(stallTime))
-	return b.p.r.Body.Read(buf)
-}
-
-func (p *patient) Write(b []byte) (int, error) {
-	p.w.Header().Set("Content-Type", wire.TypeBinary) // has no effect after the first
-	_ = p.rc.SetWriteDeadline(time.Now().Add(stallTime))
-	return p.w.Write(b)
-}
-

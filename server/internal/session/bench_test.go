@@ -1,0 +1,148 @@
+package session
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// stock is frames as a desktop has them: mostly small chunks, most bytes in large ones.
+type stock struct {
+	ids    []chunk.ID
+	frames [][]byte
+	bytes  int64
+}
+
+// makeStock makes n chunks of 24 KiB on average, compressible to about 0.4. A few templates are varied at the end, so that
+// making them is cheap.
+func makeStock(n int) *stock {
+	rnd := rand.New(rand.NewPCG(7, 7))
+	plain := randomText(rnd, 1<<20)
+	s := &stock{}
+	for i := range n {
+		size := 600 + rnd.IntN(8000)
+		if i%12 == 0 {
+			size = 64<<10 + rnd.IntN(400<<10)
+		}
+		from := rnd.IntN(len(plain) - size)
+		b := append([]byte(nil), plain[from:from+size]...)
+		copy(b, strconv.Itoa(i))
+		f := chunk.Encode(nil, b)
+		s.ids, s.frames, s.bytes = append(s.ids, chunk.Sum(b)), append(s.frames, f), s.bytes+int64(len(f))
+	}
+	return s
+}
+
+func (s *stock) body(i, j int) []byte {
+	var b []byte
+	for ; i < j; i++ {
+		b = append(wire.AppendHead(b, wire.FrameOK, s.ids[i], len(s.frames[i])), s.frames[i]...)
+	}
+	return b
+}
+
+// cpu is the time that this process, and the Postgres of the tests, spent so far.
+func cpu(b *testing.B) (own, database float64) {
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		b.Fatal(err)
+	}
+	return float64(ru.Utime.Nano()+ru.Stime.Nano()) / 1e9, postgresCPU(b)
+}
+
+// postgresCPU adds up the Postgres that is a child of this process, and its children.
+func postgresCPU(b *testing.B) (sum float64) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	own := map[string]bool{strconv.Itoa(os.Getpid()): true}
+	for _, path := range stats { // a child's number is larger than its parent's, mostly: good enough to measure
+		raw, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(raw), "(postgres)") {
+			continue
+		}
+		f := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+2:]))
+		if !own[f[1]] {
+			continue
+		}
+		own[filepath.Base(filepath.Dir(path))] = true
+		for _, i := range []int{11, 12} {
+			n, _ := strconv.ParseFloat(f[i], 64)
+			sum += n / 100
+		}
+	}
+	return sum
+}
+
+// BenchmarkDesktop does what a first centralization and a full download of about a sixth of a desktop make the server do, and
+// reports seconds of processor time for a whole one of 170,000 chunks.
+func BenchmarkDesktop(b *testing.B) {
+	n := 28_000
+	if v := os.Getenv("LOOMING_BENCH_CHUNKS"); v != "" {
+		n, _ = strconv.Atoi(v)
+	}
+	scale := 170_000 / float64(n)
+	st := makeStock(n)
+	for b.Loop() {
+		w := newWorld(b, Options{})
+		session := w.begin(b, 1, "desk")
+		report := func(name string, f func()) {
+			own, pg := cpu(b)
+			start := time.Now()
+			f()
+			took := time.Since(start).Seconds()
+			own2, pg2 := cpu(b)
+			b.ReportMetric(took*scale, name+"-wall-s")
+			b.ReportMetric((own2-own)*scale, name+"-server-s")
+			b.ReportMetric((pg2-pg)*scale, name+"-pg-s")
+		}
+		const pack = 3000
+		report("have", func() {
+			for i := 0; i < n; i += 4096 {
+				_, err := w.Have(b.Context(), 1, session, st.ids[i:min(i+4096, n)])
+				must(b, err)
+			}
+		})
+		var bodies [][]byte
+		for i := 0; i < n; i += pack {
+			bodies = append(bodies, st.body(i, min(i+pack, n)))
+		}
+		report("upload", func() {
+			for _, body := range bodies {
+				_, err := w.Upload(b.Context(), 1, session, bytes.NewReader(body), int64(len(body)))
+				must(b, err)
+			}
+		})
+		report("have-again", func() {
+			for i := 0; i < n; i += 4096 {
+				_, err := w.Have(b.Context(), 1, session, st.ids[i:min(i+4096, n)])
+				must(b, err)
+			}
+		})
+		bodies = nil
+		w.where = locations{}
+		fetch := func() {
+			for i := 0; i < n; i += 512 {
+				must(b, w.Fetch(b.Context(), 1, st.ids[i:min(i+512, n)], io.Discard))
+			}
+		}
+		report("fetch", fetch)
+		report("fetch-warm", fetch)
+		rnd := rand.New(rand.NewPCG(3, 3))
+		rnd.Shuffle(n, func(i, j int) { st.ids[i], st.ids[j] = st.ids[j], st.ids[i]; st.frames[i], st.frames[j] = st.frames[j], st.frames[i] })
+		w.where = locations{}
+		report("fetch-shuffled", fetch)
+		b.ReportMetric(float64(st.bytes)*scale/1e6, "MB-of-frames")
+	}
+}
