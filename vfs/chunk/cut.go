@@ -14,9 +14,10 @@ type Cut struct{ Min, Avg, Max int }
 var (
 	// Coarse is for what is replaced as a whole: programs, libraries, documents.
 	Coarse = Cut{64 << 10, 256 << 10, 1 << 20}
-	// Fine is for what holds many things of which some change: archives and disks.
+	// Fine is for what holds many things of which some change: zip archives and disks.
 	Fine = Cut{16 << 10, 64 << 10, 256 << 10}
-	// Finest is for what changes in many small places: mailboxes and databases.
+	// Finest is for what changes in many small places, or holds files that are elsewhere too:
+	// mailboxes, databases and tar archives.
 	Finest = Cut{4 << 10, 16 << 10, 64 << 10}
 )
 
@@ -51,7 +52,7 @@ var magics = []struct {
 	{"SQLite format 3\x00", 0, Finest},     //
 	{"PK\x03\x04", 0, Fine},                // zip, jar, odt, docx
 	{"PK\x01\x02", 4, Fine},                // Mozilla's omni.ja: zip with its directory in front
-	{"ustar", 257, Fine},                   // tar
+	{"ustar", 257, Finest},                 // tar
 	{"QFI\xfb", 0, Fine},                   // qcow2
 	{"KDMV", 0, Fine},                      // vmdk
 	{"<<< ", 0, Fine},                      // vdi
@@ -63,7 +64,7 @@ var magics = []struct {
 
 // suffixes are names of the same where the leading bytes may say nothing.
 var suffixes = map[string]Cut{
-	"mbox": Finest, "sqlite": Finest, "sqlite3": Finest,
+	"mbox": Finest, "tar": Finest, "sqlite": Finest, "sqlite3": Finest,
 	"img": Fine, "raw": Fine, "vdi": Fine, "vhd": Fine, "vhdx": Fine, "vmdk": Fine, "qcow2": Fine,
-	"db": Fine, "edb": Fine, "ibd": Fine, "tar": Fine, "ja": Fine,
+	"db": Fine, "edb": Fine, "ibd": Fine, "ja": Fine,
 }
