@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -24,9 +25,13 @@ type Item struct {
 	ID chunk.ID
 }
 
-// List returns what the directory at path holds, listing it in the background
-// where it is a placeholder. Entries that are neither files nor directories are left out.
-func (f *FS) List(ctx context.Context, path string) ([]Item, error) {
+// Native says that there is nothing to fetch.
+func (it *Item) Native() bool { return it.ID.IsZero() }
+
+// List returns what the directory at path holds, in the order of names and from
+// behind the name after, listing it in the background where it is a placeholder.
+// Entries that are neither files nor directories are left out.
+func (f *FS) List(ctx context.Context, path, after string) ([]Item, error) {
 	n, err := f.walk(ctx, path)
 	if err != nil {
 		return nil, err
@@ -41,6 +46,9 @@ func (f *FS) List(ctx context.Context, path string) ([]Item, error) {
 	}
 	var items []Item
 	err = f.each(n, func(d *backing.Dir, e backing.DirEntry) error {
+		if e.Name <= after {
+			return nil
+		}
 		it, ok, err := f.item(d, e)
 		if ok {
 			it.Path = prefix + e.Name
@@ -48,6 +56,7 @@ func (f *FS) List(ctx context.Context, path string) ([]Item, error) {
 		}
 		return ignoreGone(err)
 	})
+	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Path, b.Path) })
 	return items, err
 }
 
@@ -58,9 +67,14 @@ func (f *FS) item(d *backing.Dir, e backing.DirEntry) (Item, bool, error) {
 	if e.Type != cvd.File {
 		return Item{}, false, nil
 	}
-	m, marked, err := f.store.MarkOf(backing.Ref{Dir: d, Name: e.Name})
-	if err != nil || !marked {
-		return Item{}, err == nil, err
+	ref := backing.Ref{Dir: d, Name: e.Name}
+	m, marked, err := f.store.MarkOf(ref)
+	if err != nil {
+		return Item{}, false, err
+	}
+	if !marked {
+		a, err := ref.Stat()
+		return Item{Size: a.Size}, err == nil, err
 	}
 	return Item{Size: m.Size, ID: m.Content.ID}, true, nil
 }

@@ -45,6 +45,12 @@ type FS struct {
 
 	late settler
 
+	// Read-ahead: how many chunks are under way (guarded by table), and their end.
+	aheadNow int
+	aheadAll sync.WaitGroup
+	aheadCtx context.Context //nolint:containedctx // the life of the FS
+	aheadEnd context.CancelFunc
+
 	stats  Stats
 	missMu sync.Mutex
 	misses []Miss
@@ -82,7 +88,9 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 		sched: fetch.New(fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}),
 		byIno: map[uint64]*Node{}, byID: map[uint64]*Node{}, lastID: 1,
 	}
+	f.aheadCtx, f.aheadEnd = context.WithCancel(context.Background())
 	if err := f.open(ctx); err != nil {
+		f.aheadEnd()
 		return nil, errors.Join(err, store.Close())
 	}
 	return f, nil
@@ -113,6 +121,8 @@ func (f *FS) open(ctx context.Context) error {
 
 // Close settles what was fetched and lets go of the disk. No call may be under way.
 func (f *FS) Close() error {
+	f.aheadEnd()
+	f.aheadAll.Wait()
 	err := f.Settle()
 	f.table.Lock()
 	nodes := f.byID

@@ -43,10 +43,11 @@ func (h *Handle) absentLocked(r backing.Range) []backing.Range {
 	return c.part.Present.Absent(r)
 }
 
+// bring fetches what is absent and waits for it; what a sequential reader will
+// want next is fetched as well, and not waited for.
 func (h *Handle) bring(ctx context.Context, absent []backing.Range) error {
-	src := h.f.sched.Demanded()
 	want := backing.Range{Start: absent[0].Start, End: absent[len(absent)-1].End}
-	chunks, err := h.f.chunksIn(ctx, h.n, h.extend(want), src)
+	chunks, err := h.f.chunksIn(ctx, h.n, h.extend(want), h.f.sched.Demanded())
 	if err != nil {
 		return err
 	}
@@ -55,21 +56,50 @@ func (h *Handle) bring(ctx context.Context, absent []backing.Range) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(aheadMax)
 	for _, p := range chunks {
-		if h.present(p.Range) {
-			continue
+		switch {
+		case h.present(p.Range):
+		case p.Start < want.End:
+			g.Go(func() error {
+				bytes.Add(p.Len())
+				return h.f.fetchRange(ctx, h.n, p)
+			})
+		default:
+			h.f.ahead(h.n, p)
 		}
-		g.Go(func() error {
-			plain, err := chunk.Get(ctx, src, p.id)
-			if err != nil {
-				return err
-			}
-			bytes.Add(uint64(len(plain)))
-			return h.f.storeRange(h.n, p, plain)
-		})
 	}
 	err = g.Wait()
 	h.f.waited(h.n, bytes.Load(), start)
 	return err
+}
+
+// fetchRange brings one chunk of a ranged file.
+func (f *FS) fetchRange(ctx context.Context, n *Node, p placed) error {
+	plain, err := f.sched.Demand(ctx, p.id)
+	if err != nil {
+		return err
+	}
+	return f.storeRange(n, p, plain)
+}
+
+// ahead brings a chunk that somebody will probably want. Its failure is nobody's:
+// whoever reads there asks again. FS.Close ends and awaits it.
+func (f *FS) ahead(n *Node, p placed) {
+	f.table.Lock()
+	defer f.table.Unlock()
+	if f.aheadNow >= aheadMax || f.aheadCtx.Err() != nil {
+		return
+	}
+	f.aheadNow++
+	n.refs++
+	f.aheadAll.Add(1)
+	go func() {
+		defer f.aheadAll.Done()
+		_ = f.fetchRange(f.aheadCtx, n, p)
+		f.table.Lock()
+		f.aheadNow--
+		f.table.Unlock()
+		f.Forget(n, 1)
+	}()
 }
 
 func (h *Handle) present(r backing.Range) bool {
