@@ -172,7 +172,7 @@ func TestPlanOrder(t *testing.T) {
 	tally.Opened("usr/bin/seldom", Later, noon)
 	tally.Opened("usr/bin/small", Later, noon)
 	tally.Opened("srv/big", Later, noon.Add(-60*24*time.Hour))
-	got, _, _ := order(t, NewPlan(tree, tally, []string{"usr/lib/lib.so", "gone", "bin/sh"}, noon))
+	got, _, _ := order(t, NewPlan(tree, tally, []string{"usr/lib/lib.so", "gone", "bin/sh", "usr/lib/lib.so"}, noon))
 	want := []string{
 		"usr/lib/lib.so", "bin/sh", // the start set
 		"usr/bin/small", "usr/bin/often", "usr/bin/seldom", "srv/used", // by waiting saved for each byte

@@ -22,7 +22,6 @@ const (
 type rest struct {
 	stack  []*level
 	aside  []string // directories to walk after the others
-	late   bool     // those in aside are being walked: nothing more is put off
 	failed []level  // to list again at the end
 	huge   hugeHeap
 	sorted bool
@@ -56,7 +55,6 @@ func (r *rest) next(ctx context.Context, tree Tree, given map[string]struct{}) (
 		}
 		r.descend(top)
 	case len(r.aside) > 0:
-		r.late = true
 		r.push(r.aside[0], "", 0)
 		r.aside = r.aside[1:]
 	case len(r.failed) > 0:
@@ -94,7 +92,7 @@ func (r *rest) list(ctx context.Context, tree Tree, l *level, given map[string]s
 // found notes a directory to walk.
 func (r *rest) found(l *level, path string) {
 	k := rankOf(path)
-	if k == aside && !r.late && len(r.aside) < maxAside {
+	if k == aside && len(r.aside) < maxAside {
 		r.aside = append(r.aside, path)
 		return
 	}

@@ -386,6 +386,13 @@ func TestRunListingFails(t *testing.T) {
 	})
 }
 
+func (t *awayTree) List(ctx context.Context, dir, after string) ([]Item, bool, error) {
+	if t.lists++; dir == "c" && t.lists < 30 {
+		return nil, false, ErrUnreachable
+	}
+	return t.memTree.List(ctx, dir, after)
+}
+
 // awayTree is out of reach for a time.
 type awayTree struct {
 	*memTree
