@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -67,7 +68,8 @@ func (s *suite) run(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := os.Setenv("TMPDIR", scratch); err != nil {
+	// Postgres runs as another user, beneath it.
+	if err := errors.Join(os.Chmod(scratch, 0o755), os.Setenv("TMPDIR", scratch)); err != nil {
 		return false, err
 	}
 	s.report = newReport(os.Stdout, log)
