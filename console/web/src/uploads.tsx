@@ -21,7 +21,7 @@ export function UploadRow(props: { upload: Upload }) {
         <div><dt>Read</dt><dd>{bytes(u.bytes_read)}</dd></div>
         <div><dt>Sent</dt><dd>{bytes(u.bytes_sent)}</dd></div>
         <div><dt>Not sent</dt><dd>{u.bytes_read > 0 ? `${Math.floor(kept * 100)} %` : "–"}</dd></div>
-        <div><dt>Rate</dt><dd>{rate(u.bytes_per_second)}</dd></div>
+        <div><dt>Rate</dt><dd>{u.bytes_per_second > 0 ? rate(u.bytes_per_second) : "–"}</dd></div>
       </dl>
       <p class="current">
         {u.message ? <span class="upload-message"><icon.Warn />{u.message}</span>
