@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/looming-project/looming/vfs/remote"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func agentCommand(app *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "agent",
+		Short: "the service: go on with every stream of this machine that was not finished, and keep the certificate fresh",
+		Long: `agent takes up what a crash or a restart of the machine interrupted: every unfinished stream is mounted again and goes
+on. It renews the device's certificate and runs until it is interrupted.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return app.withDevice(cmd, func(ctx context.Context, c *remote.Client, d *device) error {
+				return app.agent(ctx, c, d)
+			})
+		},
+	}
+}
+
+func (a *app) agent(ctx context.Context, c *remote.Client, d *device) error {
+	works, err := a.shown().all()
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.KeepRenewed(ctx, d.key, d.Name, d.keep) })
+	for _, w := range works {
+		target := targetOf(w)
+		if target == w {
+			continue // a mount, which somebody asked for by hand
+		}
+		s := &streaming{target: target, client: c, shown: a.shown(), deadline: 30 * time.Second, show: func(status) {}}
+		g.Go(func() error {
+			a.resume(ctx, s)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// resume goes on with one stream, again and again until it is native or ctx ends.
+func (a *app) resume(ctx context.Context, s *streaming) {
+	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
+		st, err := s.run(ctx)
+		if err == nil {
+			slog.Info("stream ended", "target", filepath.Clean(s.target), "phase", st.Phase)
+			return
+		}
+		if errors.Is(err, context.Canceled) {
+			return
+		}
+		slog.Error("stream failed, trying again", "target", s.target, "err", err, "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/looming-project/looming/pivot"
+	"github.com/looming-project/looming/prefetch"
+	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/durable"
+	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// wanted says which desktop is to be at a place. It is kept beside the backing
+// directory, so that the same command goes on after a crash without a server.
+type wanted struct {
+	CVD      string         `json:"cvd"`
+	Snapshot cvd.SnapshotID `json:"snapshot"`
+	Root     cvd.Root       `json:"root"`
+	Files    uint64         `json:"files"`
+	Bytes    uint64         `json:"bytes"`
+}
+
+// wantedFile and stateDir lie in the work directory.
+const (
+	wantedFile = "desktop.json"
+	stateDir   = "state"
+)
+
+// choose finds out which desktop is meant: the one that work holds already, or
+// the snapshot that the server has under the names given.
+func choose(ctx context.Context, c *remote.Client, work, name, snapshot string) (wanted, error) {
+	path := filepath.Join(work, wantedFile)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return begun(path, b, name, snapshot)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return wanted{}, err
+	}
+	if name == "" {
+		if name, err = onlyCVD(ctx, c); err != nil {
+			return wanted{}, err
+		}
+	}
+	s, err := c.Snapshot(ctx, name, snapshot)
+	if err != nil {
+		return wanted{}, fmt.Errorf("snapshot of desktop %q: %w", name, err)
+	}
+	w := wanted{name, s.ID, s.Root, s.Files, s.Bytes}
+	if b, err = json.Marshal(w); err != nil {
+		return w, err
+	}
+	if err := durable.MkdirAll(work, 0o700); err != nil {
+		return w, err
+	}
+	return w, durable.WriteFile(path, append(b, '\n'), 0o600)
+}
+
+func begun(path string, b []byte, name, snapshot string) (w wanted, err error) {
+	if err := json.Unmarshal(b, &w); err != nil {
+		return w, fmt.Errorf("%s: %w", path, err)
+	}
+	if name != "" && name != w.CVD || snapshot != "" && snapshot != "latest" && snapshot != w.Snapshot.String()[:min(len(snapshot), 16)] {
+		return w, fmt.Errorf("%w: snapshot %s of %q is being streamed here: finish that, or remove %s", wire.ErrConflict, w.Snapshot, w.CVD, filepath.Dir(path))
+	}
+	return w, nil
+}
+
+// onlyCVD is the desktop that is meant where none is named.
+func onlyCVD(ctx context.Context, c *remote.Client) (string, error) {
+	all, err := c.CVDs(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 1 {
+		return all[0].Name, nil
+	}
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].Name
+	}
+	return "", fmt.Errorf("%w: which desktop? name one with --cvd (this device has %d: %q)", wire.ErrInvalid, len(all), names)
+}
+
+// desktop is a desktop that is shown and filled.
+type desktop struct {
+	wanted
+	dir    string
+	client *remote.Client
+	f      *vfs.FS
+	m      mounted
+	learnt *learner
+}
+
+// mounted is what the system's host gives.
+type mounted interface {
+	Wait()
+	Unmount() error
+	Detach() error
+}
+
+// openDesktop opens the desktop w with its backing directory and shows it at dir.
+func openDesktop(ctx context.Context, c *remote.Client, w wanted, backing, side, dir string, deadline time.Duration) (*desktop, error) {
+	d := &desktop{wanted: w, dir: dir, client: c, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}
+	var err error
+	d.f, err = vfs.Open(ctx, vfs.Options{
+		Backing: backing, Side: side, Root: w.Root, Deadline: deadline, Used: d.learnt.used,
+		Demand: c.Source(remote.Demand), Bulk: c.Source(remote.Bulk),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.m, err = mountAt(d.f, dir, slog.Default()); err != nil {
+		return nil, errors.Join(err, d.f.Close())
+	}
+	return d, nil
+}
+
+// close takes the desktop away and keeps what is here of it. A mount that
+// programs use goes out of sight, and is gone when they end.
+func (d *desktop) close() error {
+	var err error
+	if d.m != nil {
+		if err = d.m.Unmount(); err != nil {
+			err = errors.Join(err, d.m.Detach())
+		}
+	}
+	return errors.Join(err, d.f.Close())
+}
+
+// Verify implements pivot.Verifier.
+func (d *desktop) Verify(ctx context.Context, _ string) error {
+	if err := d.f.Settle(); err != nil {
+		return err
+	}
+	rest, err := d.f.Remaining(ctx)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return fmt.Errorf("%w: %d or more, first %q", pivot.ErrNotNative, len(rest), rest[0])
+	}
+	return nil
+}
+
+// Unmount implements pivot.Unmounter.
+func (d *desktop) Unmount(context.Context) error { return d.m.Unmount() }
+
+// plan is the order in which the rest is to come.
+func (d *desktop) plan(ctx context.Context, now time.Time) (p *prefetch.Plan, learnt bool) {
+	t := d.learnt.known(ctx, now)
+	start := t.StartSet()
+	return prefetch.NewPlan(tree{d.f}, t, start, now), len(start) > 0
+}

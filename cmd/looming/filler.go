@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/looming-project/looming/prefetch"
+	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/fetch"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// tree shows a desktop to the planner.
+type tree struct{ f *vfs.FS }
+
+// List implements prefetch.Tree.
+func (t tree) List(ctx context.Context, dir, after string) ([]prefetch.Item, bool, error) {
+	items, err := t.f.List(ctx, dir, after)
+	return convert(items), false, outOfReach(err)
+}
+
+// Lookup implements prefetch.Tree.
+func (t tree) Lookup(ctx context.Context, paths []string) ([]prefetch.Item, error) {
+	items, err := t.f.Find(ctx, paths)
+	return convert(items), outOfReach(err)
+}
+
+func convert(items []vfs.Item) []prefetch.Item {
+	out := make([]prefetch.Item, len(items))
+	for i, it := range items {
+		out[i] = prefetch.Item{Path: it.Path, Size: it.Size, ID: it.ID, Dir: it.Dir, Native: !it.Dir && it.Native()}
+	}
+	return out
+}
+
+// filler brings what the planner wants.
+type filler struct{ f *vfs.FS }
+
+// Fill implements prefetch.Filler.
+func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
+	paths := make([]string, len(batch))
+	for i := range batch {
+		paths[i] = batch[i].Path
+	}
+	errs := b.f.Fill(ctx, paths)
+	failed := false
+	for _, err := range errs {
+		if err := outOfReach(err); errors.Is(err, prefetch.ErrUnreachable) {
+			return err
+		}
+		failed = failed || err != nil
+	}
+	if failed {
+		return &prefetch.Partial{Errs: errs}
+	}
+	return ctx.Err()
+}
+
+// FillRange implements prefetch.RangeFiller.
+func (b filler) FillRange(ctx context.Context, it prefetch.Item, off, n uint64) error {
+	return outOfReach(b.f.FillRange(ctx, it.Path, off, n))
+}
+
+// Quiet implements prefetch.Yielder.
+func (b filler) Quiet(ctx context.Context) error { return b.f.Quiet(ctx) }
+
+// passing are the errors after which the same may be asked again later.
+var passing = []error{wire.ErrUnreachable, wire.ErrUnavailable, wire.ErrFull, fetch.ErrOffline}
+
+// outOfReach tells prefetch that waiting helps.
+func outOfReach(err error) error {
+	for _, p := range passing {
+		if errors.Is(err, p) {
+			return fmt.Errorf("%w: %w", prefetch.ErrUnreachable, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/looming-project/looming/prefetch"
+	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// Phases of a stream, as the console knows them.
+const (
+	phaseListing   = "listing"
+	phaseStart     = "start"
+	phaseFilling   = "filling"
+	phaseFilled    = "filled"
+	phaseVerifying = "verifying"
+	phaseWaiting   = "waiting"
+	phasePivoting  = "pivoting"
+	phaseNative    = "native"
+	phaseOffline   = "offline"
+	phaseFailed    = "failed"
+	phaseStopped   = "stopped"
+	phaseMounted   = "mounted"
+)
+
+// status is what `looming status` and `looming stream` say of a stream. The JSON
+// form is wire.Progress with two more fields.
+type status struct {
+	wire.Progress
+	// Seconds since the stream began, Crossed the bytes that came over the network.
+	Seconds float64 `json:"seconds"`
+	Crossed uint64  `json:"crossed"`
+}
+
+// summary is one line for a person.
+func (s *status) summary() string {
+	switch s.Phase {
+	case phaseNative:
+		return fmt.Sprintf("%s is native: %s of files, %s over the network, %.1f s", s.Target,
+			humanize.Bytes(s.BytesDone), humanize.Bytes(s.Crossed), s.Seconds)
+	case phaseStopped:
+		return fmt.Sprintf("%s: stopped at %s of %s; the same command goes on", s.Target,
+			humanize.Bytes(s.BytesDone), humanize.Bytes(s.BytesTotal))
+	}
+	line := fmt.Sprintf("%s: %s, %s of %s", s.Target, s.Phase, humanize.Bytes(s.BytesDone), humanize.Bytes(s.BytesTotal))
+	if s.Message != "" {
+		line += ": " + s.Message
+	}
+	return line
+}
+
+// meter gathers how far a stream is.
+type meter struct {
+	d       *desktop
+	started time.Time
+	// pivotNow is closed when somebody asks for the pivot.
+	pivotNow chan struct{}
+	once     sync.Once
+
+	mu   sync.Mutex
+	p    wire.Progress
+	dirs uint64
+}
+
+func newMeter(d *desktop, target string) *meter {
+	now := time.Now()
+	return &meter{d: d, started: now, pivotNow: make(chan struct{}), p: wire.Progress{
+		Kind: "stream", CVD: d.CVD, Snapshot: d.Snapshot, Target: target, Phase: phaseListing,
+		FilesTotal: d.Files, BytesTotal: d.Bytes, Started: now,
+	}}
+}
+
+func (m *meter) phase(name, message string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Phase, m.p.Message = name, message
+	if name == phaseNative {
+		m.p.BytesDone, m.p.FilesDone, m.p.ETA, m.p.Rate, m.p.Current = m.p.BytesTotal, m.p.FilesTotal, 0, 0, ""
+	}
+}
+
+// listed counts a directory.
+func (m *meter) listed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dirs++
+	if m.p.Phase == phaseListing || m.p.Phase == phaseOffline {
+		m.p.Phase, m.p.Message = phaseListing, fmt.Sprintf("%s directories listed", humanize.Comma(int64(m.dirs)))
+	}
+}
+
+// prefetched takes over what the runner says.
+func (m *meter) prefetched(p prefetch.Progress) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := &m.p
+	q.StartDone, q.StartTotal = p.StartBytes, p.StartBytesTotal
+	q.BytesDone, q.FilesDone = p.Bytes, p.Files
+	q.Current, q.Rate, q.ETA = p.Current, p.Rate, p.ETA.Seconds()
+	q.Message = ""
+	switch {
+	case p.State == prefetch.Waiting:
+		q.Phase = phaseOffline
+		if p.Err != nil {
+			q.Message = p.Err.Error()
+		}
+	case p.Stage == prefetch.StartSetStage && p.StartFilesTotal > 0:
+		q.Phase = phaseStart
+	default:
+		q.Phase = phaseFilling
+	}
+}
+
+// wire is the report for the console.
+func (m *meter) wire() wire.Progress {
+	s, misses := m.d.f.Stats(), m.d.f.Misses()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.DemandBytes, m.p.DemandCount, m.p.PrefetchBytes = s.DemandBytes, s.DemandCount, s.BulkBytes
+	p := m.p
+	p.Misses = make([]wire.Miss, len(misses))
+	for i, x := range misses {
+		p.Misses[i] = wire.Miss{Path: x.Path, Bytes: x.Bytes, WaitMS: float64(x.Wait) / 1e6, At: x.At}
+	}
+	return p
+}
+
+func (m *meter) status() status {
+	s := status{Progress: m.wire(), Seconds: time.Since(m.started).Seconds()}
+	for _, c := range []remote.Class{remote.Demand, remote.Bulk} {
+		in, _ := m.d.client.Crossed(c)
+		s.Crossed += in
+	}
+	return s
+}
+
+// run shows progress four times a second until ctx ends.
+func (m *meter) run(ctx context.Context, show func(status)) error {
+	return every(ctx, 250*time.Millisecond, func() { show(m.status()) })
+}
+
+// tell reports to the console, until ctx ends; a report that is lost is not missed.
+func (m *meter) tell(ctx context.Context) error {
+	return every(ctx, 500*time.Millisecond, func() {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		_ = m.d.client.Progress(ctx, m.wire())
+	})
+}
+
+func every(ctx context.Context, d time.Duration, do func()) error {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			do()
+		}
+	}
+}
+
+// pivot asks a stream that stays mounted to pivot.
+func (m *meter) pivot() { m.once.Do(func() { close(m.pivotNow) }) }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/looming-project/looming/vfs/durable"
+	"github.com/looming-project/looming/vfs/remote"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// mounting is one run of `looming mount`.
+type mounting struct {
+	cvd, snapshot string
+	backing       string
+	point         string
+	deadline      time.Duration
+}
+
+func mountCommand(app *app) *cobra.Command {
+	m := &mounting{}
+	cmd := &cobra.Command{
+		Use:   "mount MOUNTPOINT",
+		Short: "show a desktop at MOUNTPOINT until it is unmounted",
+		Long: `mount shows a desktop as a file system. What is opened is fetched and kept in the backing directory, with all
+changes; nothing is fetched ahead. It ends when it is unmounted (umount MOUNTPOINT) or interrupted.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m.point = args[0]
+			return app.withServer(cmd, func(ctx context.Context, c *remote.Client) error {
+				return m.run(ctx, app, c)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&m.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
+	f.StringVar(&m.snapshot, "snapshot", "", "`id` of the snapshot (default: the latest)")
+	f.StringVar(&m.backing, "backing", "", "`directory` for what is fetched and changed (default: one for the desktop in the state directory)")
+	f.DurationVar(&m.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
+	return cmd
+}
+
+// run mounts, and serves until the mount is gone or ctx ends.
+func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
+	point, err := filepath.Abs(m.point)
+	if err != nil {
+		return err
+	}
+	work, err := m.work(ctx, app, c)
+	if err != nil {
+		return err
+	}
+	w, err := choose(ctx, c, work, m.cvd, m.snapshot)
+	if err != nil {
+		return err
+	}
+	if err := app.shown().add(work); err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(point, 0o755); err != nil {
+		return err
+	}
+	d, err := openDesktop(ctx, c, w, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.deadline)
+	if err != nil {
+		return err
+	}
+	meter := newMeter(d, point)
+	meter.phase(phaseMounted, "")
+	slog.Info("mounted", "cvd", w.CVD, "snapshot", w.Snapshot, "at", point, "backing", filepath.Join(work, "backing"))
+	err = m.serve(ctx, d, meter, work)
+	return errors.Join(err, d.close())
+}
+
+// work is the directory that holds the backing directory and its state.
+func (m *mounting) work(ctx context.Context, app *app, c *remote.Client) (string, error) {
+	if m.backing != "" {
+		return filepath.Abs(m.backing)
+	}
+	if m.cvd == "" {
+		name, err := onlyCVD(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		m.cvd = name
+	}
+	s, err := c.Snapshot(ctx, m.cvd, m.snapshot)
+	if err != nil {
+		return "", fmt.Errorf("snapshot of desktop %q: %w", m.cvd, err)
+	}
+	m.snapshot = s.ID.String()
+	return filepath.Join(app.dir, "mounts", m.snapshot), nil
+}
+
+func (m *mounting) serve(ctx context.Context, d *desktop, meter *meter, work string) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.f.Run(ctx) })
+	g.Go(func() error { return d.learnt.run(ctx) })
+	g.Go(func() error { return meter.tell(ctx) })
+	g.Go(func() error { return control(ctx, work, meter) })
+	g.Go(func() error {
+		defer stop()
+		return waitGone(ctx, d)
+	})
+	err := g.Wait()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	d.learnt.end(end)
+	return err
+}
+
+// waitGone returns when the file system was unmounted, or ctx ends.
+func waitGone(ctx context.Context, d *desktop) error {
+	gone := make(chan struct{})
+	go func() { // ends with the mount, at the latest when close takes it away
+		d.m.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		d.m = nil
+	case <-ctx.Done():
+	}
+	return nil
+}
