@@ -159,6 +159,9 @@ func (a *assembler) keep(l *level, p pending) error {
 // entry takes what is no directory.
 func (a *assembler) entry(it *item) error {
 	l := a.top()
+	if it.st.kind() == cvd.File {
+		a.count.BytesSeen.Add(int64(it.st.Size))
+	}
 	if it.payload != nil {
 		if it.group != 0 {
 			a.name(it, &it.st, nil, nil)

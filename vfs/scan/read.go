@@ -234,7 +234,7 @@ func (k *worker) cutSlab(f filed) error {
 }
 
 // headLen is how much of a file is shown to the choice of how to cut it.
-const headLen = 4096
+const headLen = chunk.HeadMax
 
 func (k *worker) splitBuffer() []byte {
 	if k.split == nil {

@@ -39,7 +39,7 @@ type Options struct {
 	OtherFilesystems bool
 	// Placeholders say what placeholders in a backing directory stand for.
 	Placeholders Placeholders
-	// Cut says how a file is cut, from its name and first bytes; by default all are cut alike.
+	// Cut says how a file is cut, from its name and first bytes; chunk.CutFor by default.
 	Cut func(name string, head []byte) chunk.Cut
 	// Workers is how many files are read at once; 6 by default. Each takes about 6 MiB.
 	Workers int
@@ -49,13 +49,15 @@ type Options struct {
 	Unreadable func(path string, err error)
 	// Notice is told what a person may want to know.
 	Notice func(text string)
+	// Committing is told when all is on the server and the snapshot is committed.
+	Committing func()
 	// Count is where progress can be watched.
 	Count *Counters
 }
 
 func (o *Options) defaults() error {
 	if o.Cut == nil {
-		o.Cut = func(string, []byte) chunk.Cut { return chunk.Cut{Min: 64 << 10, Avg: 256 << 10, Max: 1 << 20} }
+		o.Cut = chunk.CutFor
 	}
 	if o.Workers <= 0 {
 		o.Workers = defaultWorkers
@@ -68,6 +70,9 @@ func (o *Options) defaults() error {
 	}
 	if o.Notice == nil {
 		o.Notice = func(string) {}
+	}
+	if o.Committing == nil {
+		o.Committing = func() {}
 	}
 	if o.Count == nil {
 		o.Count = &Counters{}
@@ -84,6 +89,9 @@ func (o *Options) defaults() error {
 type Counters struct {
 	// Entries were met, Dirs are done, Unreadable could not be read.
 	Entries, Dirs, Unreadable atomic.Int64
+	// BytesSeen is the length of all files that are done; BytesBefore and EntriesBefore are what the desktop's last
+	// snapshot held, 0 if there is none.
+	BytesSeen, BytesBefore, EntriesBefore atomic.Int64
 	// BytesRead came from disk, BytesSent went to the server as frames.
 	BytesRead, BytesSent, ChunksSent atomic.Int64
 

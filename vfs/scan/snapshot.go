@@ -58,6 +58,15 @@ func (s *scan) attempt(ctx context.Context, c *remote.Client, req wire.CommitReq
 	}
 	s.session = session
 	s.Count.Unreadable.Store(0)
+	s.Count.BytesSeen.Store(0)
+	s.Count.Entries.Store(0)
+	if !session.Info().Latest.IsZero() {
+		before, err := c.Snapshot(ctx, s.CVD, session.Info().Latest.String())
+		if err == nil { // it is for showing progress only
+			s.Count.BytesBefore.Store(int64(before.Bytes))
+			s.Count.EntriesBefore.Store(int64(before.Files + before.Dirs))
+		}
+	}
 	var tree Tree
 	var cache *cacheWriter
 	err = kept(ctx, session, func(ctx context.Context) (err error) {
@@ -67,6 +76,7 @@ func (s *scan) attempt(ctx context.Context, c *remote.Client, req wire.CommitReq
 	if err != nil {
 		return Result{Tree: tree}, err
 	}
+	s.Committing()
 	req.Root, req.Unreadable = tree.Root, uint64(tree.Unreadable)
 	snap, err := session.Commit(ctx, s.CVD, req)
 	if err != nil {
