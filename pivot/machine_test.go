@@ -191,8 +191,12 @@ func (x *explorer) boot(d simDisk) {
 	}
 	x.disks[d] = true
 	for _, s := range []State{
-		{Goal: Forward}, {Goal: Forward, Replace: true}, {Goal: Forward, Again: true},
-		{Goal: Forward, Replace: true, Again: true}, {Goal: Settle}, {Goal: Back},
+		{Goal: Forward},
+		{Goal: Forward, Replace: true},
+		{Goal: Forward, Again: true},
+		{Goal: Forward, Replace: true, Again: true},
+		{Goal: Settle},
+		{Goal: Back},
 	} {
 		next, a := Machine(s, Event{Kind: Began})
 		x.visit(node{next, a, d})

@@ -78,20 +78,24 @@ type order struct {
 	replace bool   // Options.Replace and Again
 	death   string // kill, or cut: kill after undoing a rename that is not synced
 	at      int    // the call of durable at which it dies; 0: it lives
+	uid     uint32 // whose process it is; 0: the one of the tests
 }
 
 func (o order) String() string {
 	return strings.Join([]string{
 		o.verb, o.target, strconv.FormatBool(o.mount), strconv.FormatBool(o.replace), o.death, strconv.Itoa(o.at),
+		strconv.Itoa(int(o.uid)),
 	}, "\n")
 }
 
 func parseOrder(s string) (o order, err error) {
 	f := strings.Split(s, "\n")
-	if len(f) != 6 {
+	if len(f) != 7 {
 		return o, fmt.Errorf("order %q", s)
 	}
 	o.at, err = strconv.Atoi(f[5])
+	uid, uidErr := strconv.ParseUint(f[6], 10, 32)
+	o.uid, err = uint32(uid), errors.Join(err, uidErr)
 	o.verb, o.target, o.mount, o.replace, o.death = f[0], f[1], f[2] == "true", f[3] == "true", f[4]
 	return o, err
 }
@@ -102,7 +106,10 @@ func (o order) start(t *testing.T) (killed bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe")
-	cmd.Env = append(os.Environ(), envChild+"="+o.String())
+	cmd.Env = append(os.Environ(), envChild+"="+o.String(), "GORACE=atexit_sleep_ms=0")
+	if o.uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: o.uid, Gid: o.uid}}
+	}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return false
@@ -146,7 +153,14 @@ func (o order) serve() (*loopback, error) {
 			return nil, err
 		}
 	}
-	return mountLoopback(r.Layout)
+	return o.mountAs(r.Layout)
+}
+
+// mountAs mounts with the rights that the process has: without root's it takes fusermount.
+func (o order) mountAs(l Layout) (*loopback, error) {
+	return mountWith(l, fuse.MountOptions{
+		DirectMountStrict: o.uid == 0, AllowOther: o.uid == 0, FsName: "pivot-test",
+	})
 }
 
 func (o order) setDeath() {
@@ -211,15 +225,16 @@ type loopback struct {
 	quiet  bool
 }
 
-func mountLoopback(l Layout) (*loopback, error) {
+func mountLoopback(l Layout) (*loopback, error) { return order{}.mountAs(l) }
+
+func mountWith(l Layout, options fuse.MountOptions) (*loopback, error) {
 	root, err := fs.NewLoopbackRoot(l.Backing)
 	if err != nil {
 		return nil, err
 	}
 	zero := time.Duration(0)
 	server, err := fs.Mount(l.Target, root, &fs.Options{
-		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "pivot-test", AllowOther: true},
-		EntryTimeout: &zero, AttrTimeout: &zero,
+		MountOptions: options, EntryTimeout: &zero, AttrTimeout: &zero,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount at %s: %w", l.Target, err)

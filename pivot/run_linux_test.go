@@ -19,6 +19,41 @@ import (
 	"github.com/looming-project/looming/vfs/durable/durabletest"
 )
 
+// A user without any rights of root pivots a directory of his own: fusermount unmounts, and what lies beneath the mount
+// cannot be looked at before.
+func TestOrdinaryUser(t *testing.T) {
+	const nobody = 65534
+	if os.Getuid() != 0 || os.Getenv(envInside) == "" {
+		t.Skip("changing to another user needs root")
+	}
+	for _, oldTree := range []bool{false, true} {
+		w := newWorld(t, oldTree)
+		for dir := filepath.Dir(w.Target); dir != os.TempDir(); dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := filepath.WalkDir(filepath.Dir(w.Target), func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, nobody, nobody))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := order{verb: "run", target: w.Target, mount: true, replace: oldTree, uid: nobody}
+		o.at, o.death = 6, "kill"
+		if !o.start(t) {
+			t.Fatal("it did not die")
+		}
+		o.at = 0
+		o.start(t)
+		if oldTree {
+			o.verb = "accept"
+			o.start(t)
+		}
+		w.clean(t, "as an ordinary user")
+	}
+}
+
 // While anything is missing nothing changes, and the error names it.
 func TestNotNative(t *testing.T) {
 	w, host := mounted(t, false)

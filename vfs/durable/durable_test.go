@@ -102,12 +102,18 @@ func TestOrderOfOperations(t *testing.T) {
 		work func() error
 		want []string
 	}{
-		{"MkdirAll", func() error { return durable.MkdirAll(filepath.Join(dir, "a/b"), 0o755) },
-			[]string{"syncdir " + filepath.Base(filepath.Dir(dir)), "mkdir a", "syncdir d", "mkdir b", "syncdir a"}},
-		{"Rename", func() error { return durable.Rename(path, filepath.Join(dir, "a/f")) },
-			[]string{"rename f", "syncdir a", "syncdir d"}},
-		{"RenameNoReplace", func() error { return durable.RenameNoReplace(filepath.Join(dir, "a/f"), path) },
-			[]string{"rename f", "syncdir d", "syncdir a"}},
+		{
+			"MkdirAll", func() error { return durable.MkdirAll(filepath.Join(dir, "a/b"), 0o755) },
+			[]string{"syncdir " + filepath.Base(filepath.Dir(dir)), "mkdir a", "syncdir d", "mkdir b", "syncdir a"},
+		},
+		{
+			"Rename", func() error { return durable.Rename(path, filepath.Join(dir, "a/f")) },
+			[]string{"rename f", "syncdir a", "syncdir d"},
+		},
+		{
+			"RenameNoReplace", func() error { return durable.RenameNoReplace(filepath.Join(dir, "a/f"), path) },
+			[]string{"rename f", "syncdir d", "syncdir a"},
+		},
 		{"RenameLazy", func() error { return durable.RenameLazy(path, filepath.Join(dir, "g")) }, []string{"rename f"}},
 		{"Remove", func() error { return durable.Remove(filepath.Join(dir, "g")) }, []string{"remove g", "syncdir d"}},
 		{"RemoveAll", func() error { return durable.RemoveAll(filepath.Join(dir, "a")) }, []string{"remove a", "syncdir d"}},
