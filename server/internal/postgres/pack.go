@@ -118,6 +118,24 @@ func (db *DB) CondemnedPacks(ctx context.Context) (map[int32]bool, error) {
 	return set, err
 }
 
+// BeginRebuild makes way for an index that is made again: open sessions end, because what they hold is named by
+// serials of the index that was lost, and so is what is known about files.
+func (db *DB) BeginRebuild(ctx context.Context) error {
+	return db.tx(ctx, "begin to rebuild the index", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `select seq from collector for update`); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `update sessions set state = 3 where state = 0`); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `delete from session_sets`); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `delete from files`)
+		return err
+	})
+}
+
 // AdoptPack enters a pack that was found on a volume, with the chunks that are whole in it, where the index lacks
 // them. It is for rebuilding the index; it reports how many were entered.
 func (db *DB) AdoptPack(ctx context.Context, volume int32, name sis.PackName, bytes int64, entries []sis.Entry) (added int, err error) {

@@ -171,9 +171,9 @@ func (db *DB) Serials(ctx context.Context, seqs []int64) ([][]byte, error) {
 }
 
 // PutSerials replaces the set of a snapshot, after the index was rebuilt.
-func (db *DB) PutSerials(ctx context.Context, id cvd.SnapshotID, stored uint64, serials []byte) error {
+func (db *DB) PutSerials(ctx context.Context, seq int64, stored uint64, serials []byte) error {
 	_, err := db.exec(ctx, "replace the set of a snapshot",
-		`update snapshots set serials = $2, stored = $3 where id = $1`, id[:], serials, int64(stored))
+		`update snapshots set serials = $2, stored = $3 where seq = $1`, seq, serials, int64(stored))
 	return err
 }
 
@@ -206,9 +206,21 @@ func (db *DB) Snapshots(ctx context.Context, cvdID int64, offset, limit int) ([]
 		selectSnapshot+` where s.cvd_id = $1 order by s.seq desc offset $2 limit nullif($3, 0)`, cvdID, offset, limit)
 }
 
+// StoredSnapshot is a snapshot with the keys of its rows.
+type StoredSnapshot struct {
+	SnapshotSet
+	Snap cvd.Snapshot
+}
+
 // AllSnapshots lists the snapshots of all CVDs, by CVD, newest first.
-func (db *DB) AllSnapshots(ctx context.Context) ([]cvd.Snapshot, error) {
-	return rows(ctx, db, "list snapshots", scanSnapshot, selectSnapshot+` order by c.name, s.seq desc`)
+func (db *DB) AllSnapshots(ctx context.Context) ([]StoredSnapshot, error) {
+	return rows(ctx, db, "list snapshots", func(rs *sql.Rows) (s StoredSnapshot, err error) {
+		var id, root []byte
+		err = rs.Scan(&s.Seq, &s.CVD, &id, &s.Snap.CVD, &root)
+		copy(s.Snap.ID[:], id)
+		copy(s.Snap.Root[:], root)
+		return s, err
+	}, `select s.seq, s.cvd_id, s.id, c.name, s.root from snapshots s join cvds c on c.id = s.cvd_id order by c.name, s.seq desc`)
 }
 
 // Snapshot finds one snapshot of a CVD by its id, a unique prefix of it, or "latest".

@@ -131,7 +131,7 @@ func BenchmarkDesktop(b *testing.B) {
 			}
 		})
 		bodies = nil
-		w.where = locations{}
+		w.where.forget()
 		fetch := func() {
 			for i := 0; i < n; i += 512 {
 				must(b, w.Fetch(b.Context(), 1, st.ids[i:min(i+512, n)], io.Discard))
@@ -140,8 +140,11 @@ func BenchmarkDesktop(b *testing.B) {
 		report("fetch", fetch)
 		report("fetch-warm", fetch)
 		rnd := rand.New(rand.NewPCG(3, 3))
-		rnd.Shuffle(n, func(i, j int) { st.ids[i], st.ids[j] = st.ids[j], st.ids[i]; st.frames[i], st.frames[j] = st.frames[j], st.frames[i] })
-		w.where = locations{}
+		rnd.Shuffle(n, func(i, j int) {
+			st.ids[i], st.ids[j] = st.ids[j], st.ids[i]
+			st.frames[i], st.frames[j] = st.frames[j], st.frames[i]
+		})
+		w.where.forget()
 		report("fetch-shuffled", fetch)
 		b.ReportMetric(float64(st.bytes)*scale/1e6, "MB-of-frames")
 	}

@@ -77,7 +77,7 @@ func (s *Service) complete(ctx context.Context, sess *postgres.Session, root cvd
 	if err != nil {
 		return nil, nil, err
 	}
-	w := newWalk(s, sess, e)
+	w := newWalk(s, sess.CVD, sess, e)
 	if err := w.run(ctx, root); err != nil {
 		return nil, nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Service) readable(ctx context.Context, device int64, ids []chunk.ID) (m
 	return chunks, nil
 }
 
-func outside(chunks map[chunk.ID]postgres.Chunk, e entitled) (ids []chunk.ID) {
+func outside(chunks map[chunk.ID]postgres.Chunk, e entitlement) (ids []chunk.ID) {
 	for id, c := range chunks {
 		if !e.has(c.Serial) {
 			ids = append(ids, id)

@@ -63,6 +63,13 @@ func (l *locations) get(ids []chunk.ID, found map[chunk.ID]postgres.Chunk) (unkn
 	return unknown
 }
 
+// forget drops all.
+func (l *locations) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.young, l.old = nil, nil
+}
+
 func (l *locations) drop(id chunk.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

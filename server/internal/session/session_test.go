@@ -2,7 +2,6 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -341,8 +340,25 @@ func TestIncomplete(t *testing.T) {
 		// Other rounds must not find this one's chunks.
 		w.exec(t, `delete from snapshots`)
 		w.exec(t, `delete from chunks`)
-		w.where = locations{}
+		w.where.forget()
 	}
 }
 
-var _ = context.Background
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(9, 9)) }
+
+// tree makes the entries the top directory, with sums that are wrong by the given ones.
+func (d *desktop) tree(t testing.TB, wrong cvd.Sums, entries ...*cvd.Entry) {
+	t.Helper()
+	b := cvd.NewBuilder(d.put)
+	for _, e := range entries {
+		must(t, b.Add(e))
+	}
+	tree, sums, err := b.Finish()
+	must(t, err)
+	sums.Plus(wrong)
+	plain, err := cvd.EncodeRoot(&cvd.Entry{Type: cvd.Dir, Mode: 0o755, Tree: tree, Sums: sums})
+	must(t, err)
+	id, err := d.put(plain)
+	must(t, err)
+	d.root, d.sums = cvd.Root(id), sums
+}

@@ -14,6 +14,9 @@ import (
 // setsMax is how many bytes of CVDs' sets are kept.
 const setsMax = 16 << 20
 
+// entitlement says which chunks, by their serials, somebody may have.
+type entitlement interface{ has(serial uint64) bool }
+
 // entitled are the chunks that somebody may have: a serial in any of the sets. The sets are not to be changed.
 type entitled []*roaring64.Bitmap
 
@@ -130,6 +133,13 @@ func (c *setCache) evictLocked() {
 	}
 	c.bytes -= found.bytes
 	delete(c.cvds, oldest)
+}
+
+// forget drops all: sets were made again.
+func (c *setCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cvds, c.bytes = nil, 0
 }
 
 // unite adds encoded sets to a union.

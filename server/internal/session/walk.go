@@ -26,8 +26,9 @@ const (
 // seen its serial and sums: some 60 bytes for each, and nothing for each file.
 type walk struct {
 	s        *Service
-	sess     *postgres.Session
-	entitled entitled
+	cvd      int64
+	sess     *postgres.Session // nil if there is none to renew
+	entitled entitlement
 	set      *roaring64.Bitmap
 	top      cvd.Sums
 	stored   uint64
@@ -72,8 +73,8 @@ type listed struct {
 // fileSum tells whether a file seen again has the same content.
 type fileSum [16]byte
 
-func newWalk(s *Service, sess *postgres.Session, e entitled) *walk {
-	return &walk{s: s, sess: sess, entitled: e, set: roaring64.New(), renewed: time.Now(),
+func newWalk(s *Service, id int64, sess *postgres.Session, e entitlement) *walk {
+	return &walk{s: s, cvd: id, sess: sess, entitled: e, set: roaring64.New(), renewed: time.Now(),
 		seen: map[uint64]cvd.Sums{}, known: map[chunk.ID]fileSum{}}
 }
 
@@ -124,7 +125,7 @@ func (w *walk) step(ctx context.Context) error {
 }
 
 func (w *walk) renew(ctx context.Context) error {
-	if time.Since(w.renewed) < w.s.opts.Lease/4 {
+	if w.sess == nil || time.Since(w.renewed) < w.s.opts.Lease/4 {
 		return ctx.Err()
 	}
 	w.renewed = time.Now()

@@ -119,7 +119,7 @@ func (w *walk) large(size uint64, c *cvd.Content) (f *large, again bool) {
 		return nil, before == sum
 	}
 	w.known[c.ID] = sum
-	return &large{row: postgres.File{ID: c.ID, CVD: w.sess.CVD, Content: encoded}, set: roaring64.New(), left: len(c.Chunks)}, false
+	return &large{row: postgres.File{ID: c.ID, CVD: w.cvd, Content: encoded}, set: roaring64.New(), left: len(c.Chunks)}, false
 }
 
 func sumOf(b []byte) (s fileSum) {
@@ -225,7 +225,7 @@ func (w *walk) putFiles(ctx context.Context) error {
 	if len(w.files) == 0 {
 		return nil
 	}
-	err := w.s.db.PutFiles(ctx, w.sess.CVD, w.files)
+	err := w.s.db.PutFiles(ctx, w.cvd, w.files)
 	w.files = w.files[:0]
 	return err
 }
