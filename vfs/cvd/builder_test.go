@@ -178,7 +178,7 @@ func TestSplitsStayLocal(t *testing.T) {
 	}
 	checkNodes(t, src)
 	worst := 0
-	for _, at := range []int{0, 1, 777, 31_415, 50_000, 99_000, 99_999} {
+	for _, at := range []int{0, 777, 50_000, 99_999} {
 		e := es[at]
 		e.Name += "+"
 		for what, edited := range map[string][]Entry{
@@ -281,7 +281,7 @@ func TestEveryEntryAPart(t *testing.T) {
 	for i := range 300 {
 		es = append(es, fat(fmt.Sprintf("%03d", i)+strings.Repeat("n", 1000), leafMax))
 	}
-	for n := 1; n <= len(es); n += 13 {
+	for n := 1; n <= len(es); n += 71 {
 		src := chunk.Map{}
 		id, sums := build(t, src, es[:n])
 		if sums.Files != uint64(n) {

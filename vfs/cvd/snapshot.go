@@ -18,10 +18,11 @@ func NewSnapshotID() (id SnapshotID) {
 
 // ParseSnapshotID reads what String writes.
 func ParseSnapshotID(s string) (id SnapshotID, err error) {
-	if n, err := hex.Decode(id[:], []byte(s)); err != nil || n != len(id) || len(s) != 2*len(id) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(id) {
 		return SnapshotID{}, fmt.Errorf("snapshot id %q: want 16 hexadecimal digits", s)
 	}
-	return id, nil
+	return SnapshotID(b), nil
 }
 
 // String is the id in hexadecimal.
