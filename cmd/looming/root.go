@@ -44,7 +44,7 @@ Exit codes: 0 ok, 1 failed, 2 usage, 3 done in part, 4 not allowed, 5 not found,
 		return fill(cmd, args)
 	}
 	root.PersistentFlags().StringVar(&a.dir, "state", state, "`directory` of the device's key, certificate and caches")
-	root.AddCommand(enrollCommand(a), snapshotCommand(a))
+	root.AddCommand(enrollCommand(a), snapshotCommand(a), restoreCommand(a))
 	root.AddCommand(more(a)...)
 	return root
 }

@@ -89,7 +89,7 @@ func (n *node) own() string {
 func (n *node) hold() { n.refs.Add(1) }
 
 func (n *node) release() {
-	if n.refs.Add(-1) == 0 && n.d >= 0 {
+	if n.refs.Add(-1) == 0 {
 		n.dirs.close(n)
 	}
 }
@@ -220,7 +220,7 @@ func (l *lister) window(n *node) {
 	n.ents = slices.DeleteFunc(n.ents, func(e ent) bool { return e.skip })
 	for i := range n.ents {
 		if e := &n.ents[i]; e.err == nil && e.st.kind() == cvd.Dir {
-			e.kid = &node{parent: n, name: e.name, d: -1, dirs: n.dirs, st: e.st, ready: make(chan struct{})}
+			e.kid = &node{parent: n, name: e.name, dirs: n.dirs, st: e.st, ready: make(chan struct{})}
 			e.kid.refs.Store(1)
 			n.hold()
 		}

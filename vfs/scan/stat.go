@@ -16,6 +16,8 @@ type stat struct {
 
 	// Not part of the key: they say nothing about a change.
 	dev, blocks uint64
+	// created is in 100 ns since 1601, where the system has it.
+	created uint64
 }
 
 // keySize is the length of a key.
@@ -52,6 +54,7 @@ func (st *stat) entry(name string) cvd.Entry {
 	case cvd.CharDevice, cvd.BlockDevice:
 		e.Major, e.Minor = st.device()
 	}
+	e.Windows = st.windows()
 	return e
 }
 

@@ -106,6 +106,8 @@ func (st *stat) kind() cvd.Type {
 
 func (st *stat) device() (major, minor uint32) { return unix.Major(st.Rdev), unix.Minor(st.Rdev) }
 
+func (st *stat) windows() *cvd.Windows { return nil }
+
 // names calls each for every entry but "." and "..", in no order, with a name that is valid until each returns.
 func (d dir) names(buf []byte, each func(name []byte, ino uint64)) error {
 	for {

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/wire"
+	"golang.org/x/sys/unix"
+)
+
+// Limits of what is fetched in one go.
+const (
+	batchFiles = 256
+	batchBytes = 16 << 20
+)
+
+// writer is one tree in the making.
+type writer struct {
+	*restorer
+	ctx context.Context
+	// open are files that wait for their bytes, size what they need.
+	open []*openFile
+	size uint64
+	// first says where a hard-linked file was written first.
+	first map[uint64]*backing.Pin
+}
+
+// openDir is a directory in the making: its attributes come when nothing in it is under way any more.
+type openDir struct {
+	d    *backing.Dir
+	e    *cvd.Entry
+	up   *openDir
+	path string
+	refs int
+}
+
+// openFile is a file that waits for its bytes.
+type openFile struct {
+	f    *backing.File
+	e    *cvd.Entry
+	dir  *openDir
+	refs []cvd.Ref
+	err  error
+}
+
+// write makes e in the directory at path.
+func (w *restorer) write(ctx context.Context, path string, e *cvd.Entry) error {
+	d, err := backing.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	x := &writer{restorer: w, ctx: ctx, first: map[uint64]*backing.Pin{}}
+	defer x.close()
+	top := &openDir{d: d, refs: 1}
+	err = x.entry(top, e)
+	if err == nil {
+		err = x.flush()
+	}
+	return errors.Join(err, top.d.Close())
+}
+
+func (x *writer) close() {
+	for _, p := range x.first {
+		_ = p.Close()
+	}
+	for _, f := range x.open {
+		_ = f.f.Close()
+	}
+}
+
+// entry makes one entry. Errors of the entry are noted; what it returns ends the restore.
+func (x *writer) entry(dir *openDir, e *cvd.Entry) error {
+	if err := x.ctx.Err(); err != nil {
+		return err
+	}
+	x.count(e)
+	if e.Type == cvd.Dir {
+		return x.directory(dir, e)
+	}
+	name := dir.path + "/" + e.Name
+	if p := x.first[e.Group]; e.Group != 0 && p != nil {
+		return x.note(name, backing.Ref{Pin: p}.Link(dir.d, e.Name))
+	}
+	err := x.single(dir, e)
+	if err == nil && e.Group != 0 {
+		var p *backing.Pin
+		if p, err = (backing.Ref{Dir: dir.d, Name: e.Name}).Hold(); err == nil {
+			x.first[e.Group] = p
+		}
+	}
+	if err == nil && (len(x.open) >= batchFiles || x.size >= batchBytes) {
+		return x.flush()
+	}
+	return x.note(name, err)
+}
+
+// note takes an error of one entry. A full disk, or a source that is gone, is one for all.
+func (x *writer) note(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EROFS), errors.Is(err, wire.ErrUnreachable),
+		errors.Is(err, wire.ErrDenied), errors.Is(err, wire.ErrUnavailable), errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", printable(name), err)
+	}
+	x.fail(name, err)
+	return nil
+}
+
+func (x *writer) directory(dir *openDir, e *cvd.Entry) error {
+	name := dir.path + "/" + e.Name
+	if err := dir.d.Mkdir(e.Name, 0o700); err != nil {
+		return x.note(name, err)
+	}
+	d, err := dir.d.Open(e.Name)
+	if err != nil {
+		return x.note(name, err)
+	}
+	below := &openDir{d: d, e: e, up: dir, path: name, refs: 1}
+	dir.refs++
+	err = cvd.ReadDir(x.ctx, x.src, e.Tree, func(e *cvd.Entry) error { return x.entry(below, e) })
+	if errors.Is(err, chunk.ErrDamaged) || errors.Is(err, chunk.ErrNotFound) {
+		err = x.note(name, err)
+	}
+	return errors.Join(err, x.done(below))
+}
+
+// done lets go of a directory, and completes it when it was the last to do so.
+func (x *writer) done(d *openDir) error {
+	if d.refs--; d.refs > 0 || d.up == nil {
+		return nil
+	}
+	err := x.note(d.path, x.dress(backing.Ref{Dir: d.d}, d.e))
+	return errors.Join(err, d.d.Close(), x.done(d.up))
+}
+
+// single makes what is no directory; files may still lack their bytes.
+func (x *writer) single(dir *openDir, e *cvd.Entry) error {
+	ref := backing.Ref{Dir: dir.d, Name: e.Name}
+	switch e.Type {
+	case cvd.File:
+		return x.file(dir, e)
+	case cvd.Symlink:
+		if err := dir.d.Symlink(e.Target, e.Name); err != nil {
+			return err
+		}
+	default:
+		if err := dir.d.Mknod(e.Name, e.Type, 0o600, e.Major, e.Minor); err != nil {
+			return err
+		}
+	}
+	return x.dress(ref, e)
+}
+
+func (x *writer) file(dir *openDir, e *cvd.Entry) error {
+	f, err := dir.d.OpenFile(e.Name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	o := &openFile{f: f, e: e, dir: dir}
+	if e.Size <= cvd.InlineMax {
+		_, err = f.WriteAt(e.Content.Inline, 0)
+		return errors.Join(err, x.finish(o, err))
+	}
+	if o.refs, err = cvd.ChunksOf(x.ctx, x.src, e.Size, &e.Content); err == nil {
+		err = f.Truncate(e.Size)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), dir.d.Unlink(e.Name))
+	}
+	dir.refs++
+	x.open = append(x.open, o)
+	x.size += e.Size
+	return nil
+}
+
+// finish completes a file, or removes it: what is not whole is not left under its name.
+func (x *writer) finish(o *openFile, failed error) error {
+	if failed != nil {
+		return errors.Join(o.f.Close(), o.dir.d.Unlink(o.e.Name))
+	}
+	return errors.Join(x.dress(backing.Ref{Dir: o.dir.d, Name: o.e.Name}, o.e), o.f.Close())
+}
+
+// place is where a chunk goes.
+type place struct {
+	o    *openFile
+	off  int64
+	size int
+}
+
+// flush brings the bytes of the files that wait.
+func (x *writer) flush() error {
+	var ids []chunk.ID
+	var to []place
+	for _, o := range x.open {
+		var off int64
+		for _, r := range o.refs {
+			ids = append(ids, r.ID)
+			to = append(to, place{o, off, int(r.Size)})
+			off += int64(r.Size)
+		}
+	}
+	err := x.src.Fetch(x.ctx, ids, func(i int, plain []byte, err error) error {
+		p := to[i]
+		if err == nil && len(plain) != p.size {
+			err = fmt.Errorf("chunk %s: %w: %d bytes, not %d", ids[i], chunk.ErrDamaged, len(plain), p.size)
+		}
+		if err == nil {
+			err = p.put(plain)
+		}
+		if err != nil && p.o.err == nil {
+			p.o.err = err
+		}
+		return nil
+	})
+	files := x.open
+	x.open, x.size = nil, 0
+	for _, o := range files {
+		failed := errors.Join(err, o.err)
+		failed = errors.Join(failed, x.finish(o, failed))
+		if e := x.note(o.dir.path+"/"+o.e.Name, failed); e != nil && err == nil {
+			err = e
+		}
+		if e := x.done(o.dir); e != nil && err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// put writes a chunk; zeros of a file that had holes stay holes.
+func (p *place) put(plain []byte) error {
+	const page = 4096
+	if !p.o.e.Sparse {
+		_, err := p.o.f.WriteAt(plain, p.off)
+		return err
+	}
+	for len(plain) > 0 {
+		n := min(page-int(p.off%page), len(plain))
+		if !zero(plain[:n]) {
+			if _, err := p.o.f.WriteAt(plain[:n], p.off); err != nil {
+				return err
+			}
+		}
+		plain, p.off = plain[n:], p.off+int64(n)
+	}
+	return nil
+}
+
+func zero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// dress gives an entry its attributes: the owner first, because changing it takes capabilities and setuid away, the
+// times last.
+func (x *writer) dress(r backing.Ref, e *cvd.Entry) error {
+	var errs []error
+	errs = append(errs, r.Chown(int(e.UID), int(e.GID)))
+	if e.Type != cvd.Symlink {
+		errs = append(errs, r.Chmod(e.Mode))
+	}
+	for _, a := range e.Xattrs {
+		if err := r.Setxattr(a.Name, a.Value, 0); err != nil {
+			errs = append(errs, fmt.Errorf("attribute %s: %w", a.Name, err))
+		}
+	}
+	errs = append(errs, r.SetTimes(cvd.Time{Nsec: backing.TimeOmit}, e.Mtime))
+	return errors.Join(errs...)
+}
