@@ -48,6 +48,11 @@ func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
 	}
 	n.mu.Lock() // a time set must not be undone by fetched bytes that restore it
 	defer n.mu.Unlock()
+	if c.UID != nil || c.GID != nil {
+		if err := f.forgetCaps(n); err != nil {
+			return Attr{}, err
+		}
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)
@@ -125,6 +130,13 @@ func (f *FS) Setxattr(ctx context.Context, n *Node, attr string, value []byte, f
 		return err
 	}
 	defer f.gate.leave()
+	if backing.IsCaps(attr) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if err := f.forgetCaps(n); err != nil {
+			return err
+		}
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)
@@ -143,6 +155,13 @@ func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 		return err
 	}
 	defer f.gate.leave()
+	if backing.IsCaps(attr) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if err := f.forgetCaps(n); err != nil {
+			return err
+		}
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)

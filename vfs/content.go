@@ -138,7 +138,7 @@ func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := writeHidden(file, plain, 0, c.mark.Sparse); err != nil {
+	if err := f.writeHidden(file, plain, 0, &c.mark); err != nil {
 		_ = file.Close()
 		return err
 	}
@@ -147,9 +147,9 @@ func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	return nil
 }
 
-// writeHidden writes bytes that the file had all along: its time stays, it gets
-// no longer, and zeros may stay holes.
-func writeHidden(file *backing.File, p []byte, off uint64, sparse bool) error {
+// writeHidden writes bytes that the file had all along: its time and its
+// capabilities stay, it gets no longer, and zeros may stay holes.
+func (f *FS) writeHidden(file *backing.File, p []byte, off uint64, m *backing.Mark) error {
 	a, err := file.Stat()
 	if err != nil {
 		return err
@@ -158,14 +158,40 @@ func writeHidden(file *backing.File, p []byte, off uint64, sparse bool) error {
 		return nil
 	}
 	p = p[:min(uint64(len(p)), a.Size-off)]
-	if err := writeData(file, p, off, sparse); err != nil {
+	if err := writeData(file, p, off, m.Sparse); err != nil {
 		return fmt.Errorf("keeping fetched bytes: %w", err)
+	}
+	if err := f.store.RestoreCaps(file, m); err != nil {
+		return fmt.Errorf("keeping capabilities: %w", err)
 	}
 	return file.SetMtime(a.Mtime)
 }
 
 // hole is the unit in which zeros stay holes.
 const hole = 4 << 10
+
+// forgetCaps has the capabilities of a placeholder not restored any more: its
+// user changes it, or its owner, which takes them away. Called under n.mu.
+func (f *FS) forgetCaps(n *Node) error {
+	if n.typ != cvd.File {
+		return nil
+	}
+	if err := f.loadLocked(n); err != nil || len(n.file.mark.Caps) == 0 {
+		return err
+	}
+	file, err := f.openBacking(n, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	m := n.file.mark
+	m.Caps = nil
+	if err := f.store.SetFileMark(file, &m); err != nil {
+		return err
+	}
+	n.file.mark = m
+	return nil
+}
 
 func writeData(file *backing.File, p []byte, off uint64, sparse bool) error {
 	for len(p) > 0 {
@@ -257,7 +283,7 @@ func (f *FS) storeRange(n *Node, p placed, plain []byte) error {
 		return nil
 	}
 	for _, r := range c.part.Present.Absent(p.Range) {
-		if err := writeHidden(c.file, plain[r.Start-p.Start:r.End-p.Start], r.Start, c.mark.Sparse); err != nil {
+		if err := f.writeHidden(c.file, plain[r.Start-p.Start:r.End-p.Start], r.Start, &c.mark); err != nil {
 			return err
 		}
 		c.part.Fetched(r)

@@ -163,6 +163,9 @@ func (f *FS) writeRanged(n *Node, file *backing.File, p []byte, off uint64) (int
 			return 0, err
 		}
 	}
+	if err := f.forgetCaps(n); err != nil {
+		return 0, err
+	}
 	done, err := file.WriteAt(p, int64(off))
 	if end := min(off+uint64(done), c.mark.Size); off < end {
 		if lost := c.part.Wrote(backing.Range{Start: off, End: end}); lost != nil {
@@ -231,6 +234,9 @@ func (f *FS) truncateMarked(n *Node, size uint64) error {
 			return err
 		}
 		return f.nativeLocked(n)
+	}
+	if err := f.forgetCaps(n); err != nil {
+		return err
 	}
 	a, err := c.file.Stat()
 	if err != nil {

@@ -21,6 +21,10 @@ type Mark struct {
 	Content cvd.Content
 	// Sparse says that runs of zeros may stay holes.
 	Sparse bool
+	// Caps is the file's capabilities (the security.capability attribute). The
+	// kernel takes them off with every write, so they are set again behind what is
+	// fetched, also where a crash came between.
+	Caps []byte
 	// External says that the content lies in the state directory, for only Content.ID is here.
 	External bool
 	// Tag names the log of present ranges in the state directory, 0 if there is none.
@@ -34,6 +38,7 @@ const (
 	markRanged
 	markExternal
 	sparseBit = 0x80
+	capsBit   = 0x40
 )
 
 // markMax is the longest content, in bytes, that a mark holds itself: with the
@@ -48,23 +53,36 @@ func (m *Mark) Encode() []byte {
 	if !m.Tree.IsZero() {
 		return append([]byte{markTree}, m.Tree[:]...)
 	}
-	b := make([]byte, 0, 64)
-	var sparse byte
-	if m.Sparse {
-		sparse = sparseBit
-	}
+	b := m.head()
 	if m.External {
-		b = append(b, markExternal|sparse)
 		b = appendUint64(b, m.Tag)
 		b = appendUint64(b, m.Size)
 		return append(b, m.Content.ID[:]...)
 	}
 	if m.Ranged() {
-		b = appendUint64(append(b, markRanged|sparse), m.Tag)
-	} else {
-		b = append(b, markSingle|sparse)
+		b = appendUint64(b, m.Tag)
 	}
 	return append(b, cvd.EncodeContent(m.Size, &m.Content)...)
+}
+
+// head is the kind with its bits, and the capabilities behind their length.
+func (m *Mark) head() []byte {
+	kind := byte(markSingle)
+	switch {
+	case m.External:
+		kind = markExternal
+	case m.Ranged():
+		kind = markRanged
+	}
+	if m.Sparse {
+		kind |= sparseBit
+	}
+	b := make([]byte, 0, 96)
+	if len(m.Caps) == 0 {
+		return append(b, kind)
+	}
+	b = append(b, kind|capsBit, byte(len(m.Caps)))
+	return append(b, m.Caps...)
 }
 
 // DecodeMark reads what Encode wrote.
@@ -73,10 +91,17 @@ func DecodeMark(b []byte) (Mark, error) {
 	if len(b) == 0 {
 		return m, fmt.Errorf("%w: empty", ErrMark)
 	}
-	m.Sparse = b[0]&sparseBit != 0
-	kind, b := b[0]&^sparseBit, b[1:]
+	first := b[0]
+	m.Sparse = first&sparseBit != 0
+	kind, b := first&^(sparseBit|capsBit), b[1:]
+	if first&capsBit != 0 {
+		if len(b) == 0 || b[0] == 0 || len(b) <= int(b[0]) {
+			return m, fmt.Errorf("%w: capabilities cut short", ErrMark)
+		}
+		m.Caps, b = b[1:1+b[0]:1+b[0]], b[1+b[0]:]
+	}
 	switch {
-	case kind == markTree && len(b) == len(m.Tree) && !m.Sparse:
+	case first == markTree && len(b) == len(m.Tree):
 		copy(m.Tree[:], b)
 		return m, nil
 	case kind == markExternal && len(b) == 16+len(m.Content.ID):

@@ -222,10 +222,33 @@ func (s *Store) readContent(m *Mark) error {
 	return nil
 }
 
+// capabilities is the attribute that the kernel removes when a file is written;
+// capsMax is more than any version of it takes.
+const (
+	capabilities = "security.capability"
+	capsMax      = 64
+)
+
+// RestoreCaps sets the capabilities again that a mark holds, after a write.
+func (s *Store) RestoreCaps(f *File, m *Mark) error {
+	if len(m.Caps) == 0 {
+		return nil
+	}
+	return s.permit(f.Setxattr(capabilities, m.Caps))
+}
+
+// IsCaps says whether an attribute is one that writing removes.
+func IsCaps(attr string) bool { return attr == capabilities }
+
 // NewMark makes the mark for a file; content too long for it goes to the state directory.
 func (s *Store) NewMark(e *cvd.Entry) (Mark, error) {
 	c := &e.Content
 	m := Mark{Size: e.Size, Content: *c, Sparse: e.Sparse}
+	for _, x := range e.Xattrs {
+		if x.Name == capabilities && len(x.Value) <= capsMax {
+			m.Caps = x.Value
+		}
+	}
 	b := cvd.EncodeContent(e.Size, c)
 	if len(b) <= markMax {
 		return m, nil
