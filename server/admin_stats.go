@@ -45,10 +45,9 @@ func (s *Server) adminAddVolume(w http.ResponseWriter, r *http.Request, admin st
 // statsDoc is what there is and what it costs.
 type statsDoc struct {
 	console.Totals
-	PackBytes int64         `json:"pack_bytes"` // on volumes, what is not needed any more included
-	Packs     int64         `json:"packs"`
-	Server    session.Stats `json:"server"` // since this server started
-	Version   string        `json:"version"`
+	PackBytes int64  `json:"pack_bytes"` // on volumes, what is not needed any more included
+	Packs     int64  `json:"packs"`
+	Version   string `json:"version"`
 }
 
 func (s *Server) adminStats(w http.ResponseWriter, r *http.Request, _ string) error {
@@ -61,7 +60,7 @@ func (s *Server) adminStats(w http.ResponseWriter, r *http.Request, _ string) er
 	if err != nil {
 		return err
 	}
-	doc := statsDoc{Totals: totals, Server: s.content.Stats(), Version: s.version}
+	doc := statsDoc{Totals: totals, Version: s.version}
 	volumes, err := s.content.Volumes(r.Context())
 	if err != nil {
 		return err

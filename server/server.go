@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +47,8 @@ type Server struct {
 	enrols  *limiter
 	seen    *sightings
 	claims  claims
+
+	verifying sync.Mutex // held while a verification runs
 }
 
 // Open connects to the database, waiting until it is up, brings its schema up to date and opens the volumes.
