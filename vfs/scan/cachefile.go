@@ -13,6 +13,7 @@ import (
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/durable"
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // cacheFiles are the files of one desktop and directory. At most one process has them.
@@ -43,7 +44,7 @@ func openCache(dir, desktop, root string) (*cacheFiles, error) {
 	}
 	if err := lock(c.lock); err != nil {
 		_ = c.lock.Close()
-		return nil, fmt.Errorf("another snapshot of %s as %s is under way: %w", root, desktop, err)
+		return nil, fmt.Errorf("%w: another snapshot of %s as %s is under way: %w", wire.ErrConflict, root, desktop, err)
 	}
 	return c, nil
 }

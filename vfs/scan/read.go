@@ -20,6 +20,8 @@ const (
 	readPause = 20 * time.Millisecond
 	// fresh is within how long after a change another one may leave no trace in the times.
 	fresh = 50 * time.Millisecond
+	// recent is within how long after its beginning a write may still be under way.
+	recent = time.Hour
 )
 
 // errHeldLost says that a placeholder's content is not known to the server.
@@ -100,6 +102,9 @@ func (k *worker) attempt(ctx context.Context, j *job, f file) (left bool, err er
 	if j.st.blocks*512 < j.st.Size {
 		from, to := f.data(0, int64(j.st.Size))
 		j.sparse = from > 0 || uint64(to) < j.st.Size
+	}
+	if k.now().Sub(j.st.Ctime.Std()) < recent {
+		f.settle() // after the stat: a write that begins later changes the next one
 	}
 	if j.st.Size > slabSize {
 		return k.big(ctx, j, f)

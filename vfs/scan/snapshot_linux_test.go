@@ -2,15 +2,20 @@ package scan
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/remote/remotetest"
 	"github.com/looming-project/looming/vfs/wire"
-	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // later is a clock an hour ahead, for which nothing changed lately.
 func later() time.Time { return time.Now().Add(time.Hour) }
@@ -74,4 +79,127 @@ func TestUnchangedIsNotRead(t *testing.T) {
 			t.Errorf("the server was asked about %d chunks", n)
 		}
 	}
+}
+
+// nowFor is a clock at the time when a file changed.
+func nowFor(t *testing.T, path string) func() time.Time {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Stat(path, &st))
+	return func() time.Time { return time.Unix(st.Ctim.Unix()) }
+}
+
+// Exclusions, and what is Looming's or the file system's own, are not in the snapshot; mount points are empty directories.
+func TestLeftOut(t *testing.T) {
+	dir, s := t.TempDir(), remotetest.New(t)
+	for _, d := range []string{"a/cache/x", "b/cache", "state/key", ".target.looming/b", "lost+found/z", "mnt", "proc/1", "keep/tmp", "a/..looming"} {
+		must(t, os.MkdirAll(filepath.Join(dir, d), 0o755))
+	}
+	for _, f := range []string{"a/f.tmp", "keep/cache", "f.tmp", "keep/f", ".file.looming", "a/cache/x/y"} {
+		must(t, os.WriteFile(filepath.Join(dir, f), []byte(f), 0o644))
+	}
+	must(t, unix.Mount("tmpfs", filepath.Join(dir, "mnt"), "tmpfs", 0, "size=1m"))
+	t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "mnt"), 0)) })
+	must(t, os.WriteFile(filepath.Join(dir, "mnt", "inside"), nil, 0o644))
+	for _, others := range []bool{false, true} { // a tmpfs is the kernel's either way
+		taken(t, s, Options{
+			Root: dir, Skip: []string{filepath.Join(dir, "state"), filepath.Join(dir, "missing")}, OtherFilesystems: others,
+			Exclude: []string{"cache/", "/a/*.tmp", "**/keep/tmp"},
+		})
+		got := inSnapshot(t, s.Source(), s.Latest("desk").Root)
+		for _, p := range []string{"/", "/a/", "/b/", "/keep/", "/keep/cache", "/keep/f", "/f.tmp", "/lost+found/z/", "/mnt/", "/proc/1/", "/.file.looming", "/a/..looming/"} {
+			if _, ok := got[p]; !ok {
+				t.Errorf("%s is missing", p)
+			}
+			delete(got, p)
+		}
+		for p := range got {
+			if p != "/lost+found/" && p != "/proc/" {
+				t.Errorf("%s is in the snapshot", p)
+			}
+		}
+	}
+	_, err := Snapshot(context.Background(), s.Client("laptop"), Options{Root: dir, CVD: "desk", Exclude: []string{"[a"}}, wire.CommitRequest{})
+	if err == nil {
+		t.Error("a broken pattern was taken")
+	}
+}
+
+// Directories of any size go through windows, and their nodes are split.
+func TestManyEntries(t *testing.T) {
+	dir, cache, s := t.TempDir(), t.TempDir(), remotetest.New(t)
+	for i := range 3*windowMax + 17 {
+		must(t, os.Symlink("x", filepath.Join(dir, strconv.Itoa(i))))
+		if i%1000 == 0 {
+			must(t, os.Mkdir(filepath.Join(dir, strconv.Itoa(i)+"d"), 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)+"d", "f"), nil, 0o644))
+		}
+	}
+	taken(t, s, Options{Root: dir, Cache: cache})
+	exact(t, s, dir)
+	must(t, os.Remove(filepath.Join(dir, "2000")))
+	must(t, os.WriteFile(filepath.Join(dir, "3000d", "f"), []byte("changed"), 0o644))
+	before := s.Uploaded.Load()
+	taken(t, s, Options{Root: dir, Cache: cache})
+	exact(t, s, dir)
+	if n := s.Uploaded.Load() - before; n > 6 {
+		t.Errorf("%d chunks were uploaded for two changes", n)
+	}
+}
+
+// Placeholders are known by what stands for them, and are not read; without a hook they are not taken for their holes.
+func TestPlaceholders(t *testing.T) {
+	dir, s := t.TempDir(), remotetest.New(t)
+	content := random(5, 70_000)
+	id := s.Put("laptop", content)
+	full := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(full, "inner"), content, 0o644))
+	res := taken(t, s, Options{Root: full, CVD: "source"})
+	top, err := cvd.ReadRoot(context.Background(), s.Source(), res.Root)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+	must(t, os.Truncate(filepath.Join(dir, "file"), int64(len(content))))
+	must(t, unix.Setxattr(filepath.Join(dir, "file"), machineryPrefix+"test", id[:], 0))
+	must(t, os.Mkdir(filepath.Join(dir, "dir"), 0o755))
+	must(t, unix.Setxattr(filepath.Join(dir, "dir"), machineryPrefix+"test", top.Tree[:], 0))
+	cache := t.TempDir()
+	for range 2 {
+		var count Counters
+		res = taken(t, s, Options{Root: dir, Placeholders: hook{top.Sums}, Count: &count, Cache: cache})
+		if count.BytesRead.Load() != 0 {
+			t.Errorf("%d bytes of placeholders were read", count.BytesRead.Load())
+		}
+		got := inSnapshot(t, s.Source(), res.Root)
+		if !strings.Contains(got["/file"], id.String()) || !strings.Contains(got["/dir/inner"], id.String()) || res.Sums.Bytes != 140_000 {
+			t.Errorf("%v, %+v", got, res.Sums)
+		}
+	}
+	var refused []error
+	_, err = Snapshot(context.Background(), s.Client("laptop"), Options{
+		Root: dir, CVD: "desk", Unreadable: func(_ string, err error) { refused = append(refused, err) },
+	}, wire.CommitRequest{})
+	must(t, err)
+	if len(refused) != 2 || !errors.Is(refused[0], ErrPlaceholder) || !errors.Is(refused[1], ErrPlaceholder) {
+		t.Errorf("without a hook: %v", refused)
+	}
+}
+
+type hook struct{ sums cvd.Sums }
+
+func (h hook) Dir(attrs []cvd.Xattr) (*Held, error) {
+	for _, x := range attrs {
+		if x.Name == machineryPrefix+"test" {
+			return &Held{Tree: chunk.ID(x.Value), Sums: h.sums}, nil
+		}
+	}
+	return nil, nil
+}
+
+func (h hook) File(attrs []cvd.Xattr, _ uint64) (*cvd.Content, error) {
+	for _, x := range attrs {
+		if x.Name == machineryPrefix+"test" {
+			return &cvd.Content{ID: chunk.ID(x.Value)}, nil
+		}
+	}
+	return nil, nil
 }

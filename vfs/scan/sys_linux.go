@@ -193,6 +193,10 @@ func (f file) data(off, size int64) (from, to int64) {
 	return min(from, size), min(to, size)
 }
 
+// settle waits until a write that has begun has ended. ext4 and btrfs let readers see the middle of a write, for which
+// the times were set at its beginning; looking for data takes the lock that the writer holds.
+func (f file) settle() { _, _ = unix.Seek(int(f), 0, unix.SEEK_DATA) }
+
 // attributes lists extended attributes through two calls.
 type attributes struct {
 	list func(buf []byte) (int, error)

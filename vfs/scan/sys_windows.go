@@ -133,6 +133,8 @@ func (f file) stat(st *stat) error {
 
 func (file) sequential() {}
 
+func (file) settle() {}
+
 // readAt fills b as far as the file goes.
 func (f file) readAt(b []byte, off int64) (int, error) {
 	n, err := f.f.ReadAt(b, off)

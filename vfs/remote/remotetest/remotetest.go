@@ -99,23 +99,31 @@ func (s *Server) Client(device string) *remote.Client {
 // ClientWith is Client with other limits.
 func (s *Server) ClientWith(device string, l remote.Limits) *remote.Client {
 	s.t.Helper()
-	key, err := remote.NewKey()
+	cert, key := s.Credentials(device)
+	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.mu.Lock()
-	s.approved[device] = true
-	s.mu.Unlock()
-	cert, err := remote.Pair(s.ca.sign(s.t, &key.PublicKey, device, s.Life), key)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	c, err := remote.New(remote.Options{URL: s.URL, CA: s.CA, Cert: cert, Limits: l})
+	c, err := remote.New(remote.Options{URL: s.URL, CA: s.CA, Cert: pair, Limits: l})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(c.Close)
 	return c
+}
+
+// Credentials are the certificate and key, in PEM, of a device that is approved.
+func (s *Server) Credentials(device string) (cert, key []byte) {
+	s.t.Helper()
+	k, err := remote.NewKey()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if key, err = remote.EncodeKey(k); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Approve(device)
+	return s.ca.sign(s.t, &k.PublicKey, device, s.Life), key
 }
 
 // CutConnections breaks every connection.
