@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,11 @@ import (
 // hold is a process that uses a path in the way that its order says, tells that it does, and ends with its input.
 func hold(order string) int {
 	how, path, _ := strings.Cut(order, " ")
+	if how == "run" && !isSelf(path) {
+		err := syscall.Exec(path, os.Args[:1], os.Environ())
+		fmt.Println("failed:", err)
+		return 1
+	}
 	err := map[string]func() error{
 		"open": func() error { _, err := unix.Open(path, unix.O_RDONLY, 0); return err },
 		"cwd":  func() error { return os.Chdir(path) },
@@ -42,14 +48,18 @@ func hold(order string) int {
 	return 0
 }
 
+// isSelf reports whether this process runs the program at path.
+func isSelf(path string) bool {
+	exe, err := os.Executable()
+	return err == nil && exe == path
+}
+
 // holder starts such a process; letGo ends it.
 func holder(t *testing.T, how, path string) (pid int, letGo func()) {
 	t.Helper()
-	exe := "/proc/self/exe"
-	if how == "run" {
-		exe = path
-	}
-	cmd := exec.Command(exe)
+	// The program is not started from the mount at once, but replaces itself by it: while the Go runtime starts a
+	// program it cannot stop the world, and if this process serves the program's bytes both wait for ever.
+	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), envHold+"="+how+" "+path, "GORACE=atexit_sleep_ms=0")
 	in, err := cmd.StdinPipe()
 	if err != nil {
