@@ -37,7 +37,7 @@ func band(size int64) string {
 
 // cuts cuts every file in every way. Files of up to bands' last are tried whole too.
 func cuts(c *corpus, t *table) error {
-	x := newCoder("fastest", 64<<10, fastest, lits)
+	x := asStored()
 	vs := variants()
 	for _, f := range c.files {
 		b, err := os.ReadFile(f.path)

@@ -38,8 +38,12 @@ var splitBuffer = make([]byte, 2*chunk.MaxSize)
 // levels encodes every chunk at every level.
 func levels(c *corpus, t *table) error {
 	coders := []*coder{
-		newCoder("fastest", 32<<10, fastest, lits),
-		newCoder("default", 32<<10, normal, lits),
+		newCoder("1 fastest, 64 KiB blocks, no literals", 64<<10, fastest),
+		newCoder("2 fastest, 64 KiB blocks", 64<<10, fastest, lits),
+		newCoder("3 fastest, 32 KiB blocks", 32<<10, fastest, lits),
+		newCoder("4 default, 32 KiB blocks", 32<<10, normal, lits),
+		newCoder("5 better, 32 KiB blocks", 32<<10, better),
+		asStored(),
 	}
 	for _, f := range c.files {
 		err := split(f, func(plain []byte) {
@@ -62,21 +66,15 @@ func levels(c *corpus, t *table) error {
 	return nil
 }
 
+// share says how much of plain is printable: of 256 bytes spread over it, in eighths.
 func share(plain []byte) string {
 	step := max(1, len(plain)/256)
 	n, text := 0, 0
-	var seen [256]bool
-	d := 0
 	for i := 0; i < len(plain); i += step {
 		n++
-		b := plain[i]
-		if b >= ' ' && b < 0x7f || b == '\n' || b == '\t' || b == '\r' {
+		if b := plain[i]; b >= ' ' && b < 0x7f || b == '\n' || b == '\t' || b == '\r' {
 			text++
 		}
-		if !seen[b] {
-			seen[b] = true
-			d++
-		}
 	}
-	return fmt.Sprintf("printable %02d/32 distinct %02d", text*32/n, d/20)
+	return fmt.Sprintf("printable %d/8", text*8/n)
 }

@@ -36,7 +36,7 @@ type noder struct {
 	shape
 	key  string
 	tree int
-	xs   []*coder
+	x    *coder
 	t    *table
 	seen map[chunk.ID]bool
 }
@@ -44,7 +44,7 @@ type noder struct {
 // nodes makes the trees in every shape. Beside the nodes it counts the chunks
 // of the small files that are not inline.
 func nodes(c *corpus, t *table) error {
-	xs := []*coder{newCoder("fastest", 64<<10, fastest, lits), newCoder("default", 64<<10, normal, lits)}
+	x := asStored()
 	dirs := make([]*directory, len(c.trees))
 	for i, path := range c.trees {
 		var err error
@@ -54,7 +54,7 @@ func nodes(c *corpus, t *table) error {
 	}
 	for _, s := range shapes() {
 		key := fmt.Sprintf("inline %4d, %3d KiB and one in %d", s.inline, s.leafMin>>10, s.oneIn)
-		n := &noder{shape: s, key: key, xs: xs, t: t, seen: map[chunk.ID]bool{}}
+		n := &noder{shape: s, key: key, x: x, t: t, seen: map[chunk.ID]bool{}}
 		for n.tree = range dirs {
 			n.dir(dirs[n.tree])
 		}
@@ -66,10 +66,8 @@ func (n *noder) put(what string, plain []byte) chunk.ID {
 	id := chunk.Sum(plain)
 	if !n.seen[id] {
 		n.seen[id] = true
-		for _, x := range n.xs {
-			row := n.t.at(n.key + what + " " + x.name)
-			row.add(n.tree, len(plain), x.size(id, plain))
-			row.seconds += x.last
+		for _, key := range []string{n.key, n.key + what} {
+			n.t.at(key).add(n.tree, len(plain), n.x.size(id, plain))
 		}
 	}
 	return id
@@ -132,9 +130,10 @@ func totals(c *corpus, t *table) error {
 			seen[id] = true
 			from := cpu()
 			frame := chunk.Encode(nil, plain)
+			took := cpu() - from
 			for _, key := range []string{what, "together"} {
-				t.at(key).seconds += cpu() - from
 				t.at(key).add(tree, len(plain), len(frame))
+				t.at(key).seconds += took
 			}
 			if again, err := chunk.Decode(nil, frame, id); err != nil || !bytes.Equal(again, plain) {
 				return id, fmt.Errorf("a frame does not give back chunk %s: %w", id, err)
