@@ -37,7 +37,7 @@ func ntOpenAny(at windows.Handle, name string, access, attributes, disposition, 
 	if err != nil {
 		return 0, err
 	}
-	oa := windows.OBJECT_ATTRIBUTES{RootDirectory: at, ObjectName: us}
+	oa := windows.OBJECT_ATTRIBUTES{RootDirectory: at, ObjectName: us, Attributes: windows.OBJ_CASE_INSENSITIVE}
 	oa.Length = uint32(unsafe.Sizeof(oa))
 	var h windows.Handle
 	var iosb windows.IO_STATUS_BLOCK
