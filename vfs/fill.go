@@ -117,18 +117,14 @@ func (f *FS) step(ctx context.Context, n *Node, name string) (*Node, error) {
 	if err := f.listQuietly(ctx, n); err != nil {
 		return nil, err
 	}
-	f.names.RLock()
-	defer f.names.RUnlock()
-	d, err := f.dir(n)
-	if err != nil {
-		return nil, err
-	}
-	next, _, err := f.childLocked(n, d, name)
-	return next, err
+	return f.listedChild(n, name)
 }
 
 // Find returns an Item for each path, without a path where there is no such file.
 func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
+	if err := f.listPaths(ctx, paths); err != nil {
+		return nil, err
+	}
 	b := filler{f: f}
 	defer b.forget()
 	items := make([]Item, len(paths))
@@ -177,21 +173,24 @@ func (f *FS) Fill(ctx context.Context, paths []string) []error {
 	return b.errs
 }
 
-// FillRange brings n bytes of a file at off in the background.
-func (f *FS) FillRange(ctx context.Context, path string, off, n uint64) error {
+// FillRange brings the chunks of a file that start in the n bytes at off, in the
+// background, and says whether there was any to bring. Ranges that lie side by
+// side make the file whole, and may be filled at once: each chunk is fetched for
+// one of them.
+func (f *FS) FillRange(ctx context.Context, path string, off, n uint64) (brought bool, err error) {
 	b := filler{f: f, errs: make([]error, 1)}
 	defer b.forget()
 	if err := b.add(ctx, path); err != nil {
-		return err
+		return false, err
 	}
 	if len(b.large) > 0 {
 		if err := b.fillRange(ctx, b.large[0].node, off, off+n); err != nil {
-			return fmt.Errorf("filling %q: %w", path, err)
+			return b.brought, fmt.Errorf("filling %q: %w", path, err)
 		}
 	} else if err := b.batch(ctx); err != nil {
-		return err
+		return b.brought, err
 	}
-	return errors.Join(b.errs[0], f.settleFull())
+	return b.brought, errors.Join(b.errs[0], f.settleFull())
 }
 
 func (f *FS) settleFull() error {
@@ -216,6 +215,8 @@ type filler struct {
 	ids   []chunk.ID
 	to    []wanted
 	large []largeFile
+	// brought says that something had to be fetched.
+	brought bool
 }
 
 // wanted is where a chunk goes, for which item.
@@ -317,7 +318,7 @@ func (b *filler) batch(ctx context.Context) error {
 		return nil
 	}
 	ids, to := b.ids, b.to
-	b.ids, b.to = nil, nil
+	b.ids, b.to, b.brought = nil, nil, true
 	return b.f.sched.Bulk().Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
 			atomic.AddUint64(&b.f.stats.BulkBytes, uint64(len(plain)))
@@ -328,7 +329,7 @@ func (b *filler) batch(ctx context.Context) error {
 	})
 }
 
-// fillRange brings the bytes [from, to) of a large file, fillStep at a time.
+// fillRange brings the chunks of a large file that start in [from, to), fillStep at a time.
 func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error {
 	src := b.f.sched.Bulk()
 	for at := from; at < to; at += fillStep {
@@ -340,7 +341,9 @@ func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error 
 			return err
 		}
 		for _, p := range chunks {
-			b.want(n, p)
+			if p.Start >= at {
+				b.want(n, p)
+			}
 		}
 		if err := b.batch(ctx); err != nil {
 			return err

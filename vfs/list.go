@@ -3,6 +3,9 @@ package vfs
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -191,4 +194,69 @@ func (l *lister) push(d *Node) error {
 		}
 		return ignoreGone(err)
 	})
+}
+
+// listPaths lists all directories on the way to paths, those of one depth in one request.
+func (f *FS) listPaths(ctx context.Context, paths []string) error {
+	for {
+		blocked := map[*Node]struct{}{}
+		for _, p := range paths {
+			n, err := f.reach(p)
+			if err != nil {
+				return err
+			}
+			if _, known := blocked[n]; n != nil && !known {
+				blocked[n] = struct{}{}
+			} else if n != nil {
+				f.Forget(n, 1)
+			}
+		}
+		if len(blocked) == 0 {
+			return nil
+		}
+		nodes := slices.Collect(maps.Keys(blocked))
+		err := (&lister{f: f}).listMany(ctx, nodes)
+		for _, n := range nodes {
+			f.Forget(n, 1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// reach walks along path as far as directories are listed and returns the one
+// that is not, or nil if the way is free or leads nowhere.
+func (f *FS) reach(path string) (*Node, error) {
+	n := f.root
+	for name := range strings.SplitSeq(path, "/") {
+		if !n.listed.Load() {
+			if _, blocked, err := f.treeOf(n); err != nil || blocked {
+				return n, err
+			}
+		}
+		next, err := f.listedChild(n, name)
+		f.Forget(n, 1)
+		if gone(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		n = next
+	}
+	f.Forget(n, 1)
+	return nil, nil
+}
+
+// listedChild finds an entry of a directory that is listed.
+func (f *FS) listedChild(n *Node, name string) (*Node, error) {
+	f.names.RLock()
+	defer f.names.RUnlock()
+	d, err := f.dir(n)
+	if err != nil {
+		return nil, err
+	}
+	next, _, err := f.childLocked(n, d, name)
+	return next, err
 }

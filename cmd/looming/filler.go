@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/vfs"
@@ -46,8 +47,8 @@ func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
 	errs := b.f.Fill(ctx, paths)
 	failed := false
 	for _, err := range errs {
-		if err := outOfReach(err); errors.Is(err, prefetch.ErrUnreachable) {
-			return err
+		if passes(err) {
+			return outOfReach(err)
 		}
 		failed = failed || err != nil
 	}
@@ -59,7 +60,11 @@ func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
 
 // FillRange implements prefetch.RangeFiller.
 func (b filler) FillRange(ctx context.Context, it prefetch.Item, off, n uint64) error {
-	return outOfReach(b.f.FillRange(ctx, it.Path, off, n))
+	brought, err := b.f.FillRange(ctx, it.Path, off, n)
+	if err == nil && !brought {
+		return prefetch.ErrHere
+	}
+	return outOfReach(err)
 }
 
 // Quiet implements prefetch.Yielder.
@@ -68,12 +73,26 @@ func (b filler) Quiet(ctx context.Context) error { return b.f.Quiet(ctx) }
 // passing are the errors after which the same may be asked again later.
 var passing = []error{wire.ErrUnreachable, wire.ErrUnavailable, wire.ErrFull, fetch.ErrOffline}
 
+// full are the errors after which somebody has to make room on this disk.
+var full = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
+
 // outOfReach tells prefetch that waiting helps.
 func outOfReach(err error) error {
+	for _, p := range full {
+		if errors.Is(err, p) {
+			return fmt.Errorf("%w: %w", prefetch.ErrBlocked, err)
+		}
+	}
 	for _, p := range passing {
 		if errors.Is(err, p) {
 			return fmt.Errorf("%w: %w", prefetch.ErrUnreachable, err)
 		}
 	}
 	return err
+}
+
+// passes says that waiting helps: for the link, or for room on the disk.
+func passes(err error) bool {
+	err = outOfReach(err)
+	return errors.Is(err, prefetch.ErrUnreachable) || errors.Is(err, prefetch.ErrBlocked)
 }

@@ -195,7 +195,7 @@ func (s *streaming) fill(ctx context.Context, d *desktop, plan *prefetch.Plan, l
 func (s *streaming) list(ctx context.Context, d *desktop, m *meter) error {
 	for pause := time.Second; ; pause = min(2*pause, 15*time.Second) {
 		err := d.f.ListAll(ctx, m.listed)
-		if err == nil || !errors.Is(outOfReach(err), prefetch.ErrUnreachable) {
+		if err == nil || !passes(err) {
 			return err
 		}
 		m.phase(phaseOffline, err.Error())
