@@ -13,6 +13,7 @@ import (
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -109,7 +110,7 @@ func (s *streaming) prepare(l pivot.Layout, r pivot.Recovery) error {
 		return fmt.Errorf("%w at %s: it is being streamed by another process, or not Looming's", pivot.ErrStillMounted, l.Target)
 	}
 	if r.Facts.Target == pivot.Full {
-		return fmt.Errorf("%w: %s: stream to an empty directory or a name that is free", pivot.ErrNotEmpty, l.Target)
+		return fmt.Errorf("%w: %w: %s: stream to an empty directory or a name that is free", wire.ErrConflict, pivot.ErrNotEmpty, l.Target)
 	}
 	if r.Facts.Target == pivot.Missing {
 		return durable.MkdirAll(l.Target, 0o755)
@@ -151,6 +152,9 @@ func (s *streaming) serve(ctx context.Context, d *desktop, l pivot.Layout) (stat
 		return err
 	})
 	err := background.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("stopped; the same command goes on (%w)", context.Canceled)
+	}
 	return s.leave(d, m, err, pivoted.Load())
 }
 
