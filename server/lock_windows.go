@@ -1,21 +1,24 @@
 package server
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/looming-project/looming/vfs/wire"
 )
 
-// lock takes a file's lock, which ends with the process at the latest.
+// lock takes a file's lock, which ends with the process at the latest. A lock that another process has is a conflict.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lock the data directory: %w", err)
 	}
 	flags := uint32(windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{}); err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("%w: another looming-server has the data directory: %s: %w", wire.ErrConflict, path, err)
 	}
 	return func() { f.Close() }, nil
 }

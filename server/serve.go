@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/looming-project/looming/server/internal/pgrun"
 	"github.com/looming-project/looming/vfs/durable"
-	"github.com/looming-project/looming/vfs/wire"
 )
 
 // ServeOptions are those of a server with everything around it.
@@ -24,8 +24,15 @@ type ServeOptions struct {
 	Data string
 	// Listen is the address to serve at.
 	Listen string
-	// Ready, if not nil, hears the server's URL once it serves.
-	Ready func(url string)
+	// Ready, if not nil, is called once it serves.
+	Ready func(Address)
+}
+
+// Address is what endpoints need to find and to know a server.
+type Address struct {
+	URL string
+	// CAFingerprint is the SHA-256 of the CA's certificate, in hexadecimal.
+	CAFingerprint string
 }
 
 // The patience of a clean shutdown, after which requests are cut off.
@@ -34,6 +41,11 @@ const drain = 30 * time.Second
 // Serve runs a server in its data directory until ctx ends, then drains it. Without a database it runs a private
 // Postgres in Data/postgres, without a volume it keeps packs in Data/volume. The first start makes an admin.
 func Serve(ctx context.Context, o ServeOptions) error {
+	return o.within(ctx, func(ctx context.Context, o ServeOptions) error { return o.serve(ctx) })
+}
+
+// within runs work with the data directory locked and a database that is there.
+func (o ServeOptions) within(ctx context.Context, work func(context.Context, ServeOptions) error) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -48,7 +60,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	}
 	unlock, err := lock(filepath.Join(o.Data, "lock"))
 	if err != nil {
-		return fmt.Errorf("%w: another looming-server uses the data directory %s (%w)", wire.ErrConflict, o.Data, err)
+		return err
 	}
 	defer unlock()
 	if _, err := durable.CleanTemp(o.Data); err != nil {
@@ -58,21 +70,21 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		o.Volumes = []string{filepath.Join(o.Data, "volume")}
 	}
 	if o.Database != "" {
-		return o.serve(ctx)
+		return work(ctx, o)
 	}
-	return o.withPostgres(ctx)
+	return o.withPostgres(ctx, work)
 }
 
-// withPostgres serves beside a private Postgres, which stops last.
-func (o ServeOptions) withPostgres(ctx context.Context) error {
+// withPostgres runs work beside a private Postgres, which stops last.
+func (o ServeOptions) withPostgres(ctx context.Context, work func(context.Context, ServeOptions) error) error {
 	pgCtx, stopPostgres := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPostgres()
-	ctx, stopServer := context.WithCancel(ctx)
-	defer stopServer()
+	ctx, stopWork := context.WithCancel(ctx)
+	defer stopWork()
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() { // ends with pgCtx, and is waited for
 		ended <- pgrun.Run(pgCtx, pgrun.Options{Dir: filepath.Join(o.Data, "postgres"), Log: o.Log}, func(dsn string) { ready <- dsn })
-		stopServer()
+		stopWork()
 	}()
 	select {
 	case err := <-ended:
@@ -82,7 +94,7 @@ func (o ServeOptions) withPostgres(ctx context.Context) error {
 		return <-ended
 	case o.Database = <-ready:
 	}
-	err := o.serve(ctx)
+	err := work(ctx, o)
 	stopPostgres()
 	return errors.Join(err, <-ended)
 }
@@ -106,7 +118,8 @@ func (o ServeOptions) serve(ctx context.Context) error {
 	}
 	o.Log.Info("serving", "url", url, "names", s.cert.Names(), "version", s.version)
 	if o.Ready != nil {
-		o.Ready(url)
+		sum := s.ca.Fingerprint()
+		o.Ready(Address{url, hex.EncodeToString(sum[:])})
 	}
 	return errors.Join(s.answerAt(ctx, l), s.Close())
 }
@@ -157,7 +170,9 @@ func (s *Server) answerAt(ctx context.Context, l net.Listener) error {
 		}
 		return nil
 	})
-	return g.Wait()
+	err := g.Wait()
+	s.log.Info("stopped serving", "url", "https://"+l.Addr().String())
+	return err
 }
 
 // httpServer has timeouts for strangers that say nothing; what a peer may stall in the middle is bounded by answer.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package server
 
 import (
@@ -36,7 +38,7 @@ func childServes() bool {
 	if data == "" {
 		return false
 	}
-	err := Serve(context.Background(), ServeOptions{Data: data, Listen: "127.0.0.1:0", Ready: func(url string) { os.Stdout.WriteString(url + "\n") },
+	err := Serve(context.Background(), ServeOptions{Data: data, Listen: "127.0.0.1:0", Ready: func(a Address) { os.Stdout.WriteString(a.URL + "\n") },
 		Options: Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
@@ -148,7 +150,7 @@ func TestServeKilled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, ServeOptions{Data: data, Listen: "127.0.0.1:0", Ready: func(string) { cancel() }, Options: Options{Log: slog.New(slog.DiscardHandler)}})
+		ended <- Serve(ctx, ServeOptions{Data: data, Listen: "127.0.0.1:0", Ready: func(Address) { cancel() }, Options: Options{Log: slog.New(slog.DiscardHandler)}})
 	}()
 	must(t, <-ended)
 	if _, err := os.Stat(filepath.Join(data, "postgres", "cluster", "postmaster.pid")); !errors.Is(err, os.ErrNotExist) {

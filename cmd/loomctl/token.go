@@ -43,7 +43,7 @@ func (p *program) tokenCreate() *cobra.Command {
 		}
 		return say(p, cmd, doc, func(w io.Writer, t enrolToken) {
 			fmt.Fprintln(w, t.Token)
-			fmt.Fprintf(cmd.ErrOrStderr(), "On the device: looming enroll %s --token %s\n", p.server, t.Token)
+			fmt.Fprintf(cmd.ErrOrStderr(), "On the device: looming enroll %s --token %s --ca-fingerprint %s\n", p.server, t.Token, t.CAFingerprint)
 		})
 	}
 	return cmd

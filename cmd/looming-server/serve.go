@@ -51,17 +51,29 @@ DATA/admin.json, which it finds by itself.`,
 			}
 			slog.SetDefault(logger)
 			o.Log, o.Version = logger, version()
-			o.Ready = func(url string) { fmt.Fprintf(cmd.ErrOrStderr(), "Looming serves at %s\n", url) }
+			o.Ready = func(a server.Address) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Looming serves at %s\nCA fingerprint %s\n", a.URL, a.CAFingerprint)
+			}
 			return server.Serve(cmd.Context(), o)
 		},
 	}
+	bindPlaces(cmd, &o)
+	log.bind(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.Listen, "listen", ":8443", "`address` to serve at")
+	f.StringArrayVar(&o.Names, "name", nil, "a `host` name or address that endpoints use for this server; can be repeated")
+	return cmd
+}
+
+// bindPlaces adds the flags that say where things lie.
+func bindPlaces(cmd *cobra.Command, o *server.ServeOptions) {
 	f := cmd.Flags()
 	f.StringVar(&o.Data, "data", settings.ServerData(), "the server's own `directory`")
-	f.StringVar(&o.Listen, "listen", ":8443", "`address` to serve at")
 	f.StringVar(&o.Database, "database", "", "a Postgres to use, as `DSN` with sslmode (default a private one)")
 	f.StringArrayVar(&o.Volumes, "volume", nil, "a place for packs, as `URL` or directory; can be repeated (default DATA/volume)")
-	f.StringArrayVar(&o.Names, "name", nil, "a `host` name or address that endpoints use for this server; can be repeated")
-	f.StringVar(&log.level, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&log.format, "log-format", "text", "text or json")
-	return cmd
+}
+
+func (l *logging) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&l.format, "log-format", "text", "text or json")
 }

@@ -2,6 +2,8 @@ package pgrun
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -23,7 +25,7 @@ type Options struct {
 var (
 	ErrNoBinaries = errors.New("PostgreSQL is not installed")
 	ErrVersion    = errors.New("the cluster belongs to another version of PostgreSQL")
-	ErrOwner      = errors.New("wrong owner or permissions")
+	ErrOwner      = fmt.Errorf("wrong owner or permissions: %w", fs.ErrPermission)
 	ErrFull       = errors.New("no space left for Postgres")
 	ErrPlatform   = errors.New("a private Postgres needs Linux or another Unix")
 )
