@@ -44,7 +44,8 @@ func NewBuilder(put func(plain []byte) (chunk.ID, error)) *Builder {
 	return &Builder{put: put, levels: make([]level, 1)}
 }
 
-// Add takes the next entry. Entries come sorted by name, byte by byte.
+// Add takes the next entry. Entries come sorted by name, byte by byte. An entry that is
+// refused with ErrFormat is left out; after any other error the Builder is of no more use.
 func (b *Builder) Add(e *Entry) error {
 	if err := e.Check(); err != nil {
 		return err
@@ -56,6 +57,7 @@ func (b *Builder) Add(e *Entry) error {
 	before := len(l.body)
 	l.body = AppendEntry(l.body, e)
 	if n := len(l.body) - before; n > EntryMax {
+		l.body = l.body[:before]
 		return fmt.Errorf("%w: entry %q takes %d bytes, more than %d: too many extended attributes", ErrFormat, e.Name, n, EntryMax)
 	}
 	b.last, b.any = e.Name, true

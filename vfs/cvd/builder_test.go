@@ -160,6 +160,18 @@ func TestAnEntryMayNotBeHuge(t *testing.T) {
 	if err := NewBuilder(chunk.Map{}.Put).Add(&e); !errors.Is(err, ErrFormat) {
 		t.Errorf("Add: %v", err)
 	}
+	b := NewBuilder(chunk.Map{}.Put)
+	for _, c := range []struct {
+		entry Entry
+		ok    bool
+	}{{fat("a", 0), true}, {fat("huge", EntryMax), false}, {fat("z", 0), true}, {fat("zz/", 0), false}, {fat("a", 0), false}} {
+		if err := b.Add(&c.entry); (err == nil) != c.ok {
+			t.Errorf("Add %s: %v", c.entry.Name, err)
+		}
+	}
+	if id, sums, err := b.Finish(); id != chunk.Sum(leafOf(fat("a", 0), fat("z", 0))) || sums.Files != 2 || err != nil {
+		t.Errorf("what was refused is in the node: %+v, %v", sums, err)
+	}
 	e = fat("x", EntryMax-100)
 	src := chunk.Map{}
 	id, _ := build(t, src, []Entry{e, fat("y", EntryMax-100), fat("z", 0)})

@@ -70,11 +70,13 @@ func readAnswer(r io.Reader, a *FileAnswer) error {
 	if n > cvd.EntryMax {
 		return fmt.Errorf("%w: a content of %d bytes", ErrInvalid, n)
 	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
+	b, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err == nil && len(b) < n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	if a.Size, a.Content, err = cvd.DecodeContent(b); err == nil && len(a.Content.Chunks) == 0 {
 		err = fmt.Errorf("%w: a content without chunks", ErrInvalid)
 	}
