@@ -99,9 +99,11 @@ func mountsUnder(path string) ([]mountPoint, error) {
 }
 
 // isDead reports whether the mount at path has lost its server.
+// It asks for the room there, since attributes may be answered from the kernel's
+// memory long after the server is gone.
 func isDead(path string) bool {
-	var st unix.Stat_t
-	return errors.Is(unix.Stat(path, &st), unix.ENOTCONN)
+	var st unix.Statfs_t
+	return errors.Is(unix.Statfs(path, &st), unix.ENOTCONN)
 }
 
 // openBelow opens the directory that a mount at path hides, by a private copy of the file system above it without the

@@ -95,7 +95,8 @@ func (m *Mount) Detach() error { return unix.Unmount(m.dir, unix.MNT_DETACH) }
 // Clear removes the mount of a process that died from dir.
 func Clear(dir string) error {
 	for range 8 { // dead mounts can lie upon each other
-		_, err := os.Stat(dir)
+		var st unix.Statfs_t // attributes may still be in the kernel's memory
+		err := unix.Statfs(dir, &st)
 		if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
 			return nil
 		}
