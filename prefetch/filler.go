@@ -17,7 +17,8 @@ type Filler interface {
 type RangeFiller interface {
 	Filler
 	// FillRange brings n bytes at off; pieces of one file may be asked for at once, and the last of them makes the
-	// file native. Errors are as for Fill.
+	// file native. Errors are as for Fill, and ErrHere where nothing had to be fetched: the time it took says nothing
+	// about the link.
 	FillRange(ctx context.Context, it Item, off, n uint64) error
 }
 

@@ -15,6 +15,9 @@ var ErrUnreachable = errors.New("out of reach")
 // then waits and tries again, without end.
 var ErrBlocked = errors.New("nothing can be written")
 
+// ErrHere is what a RangeFiller returns when all of a piece was here already, or comes with another piece.
+var ErrHere = errors.New("nothing to bring")
+
 // Item is one file of the desktop, or in a listing, one directory.
 type Item struct {
 	Path string

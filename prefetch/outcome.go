@@ -1,6 +1,9 @@
 package prefetch
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // finished takes the result of a batch.
 func (s *run) finished(res *result) {
@@ -12,6 +15,8 @@ func (s *run) finished(res *result) {
 		s.well()
 		s.credit(res.job)
 		return
+	case errors.Is(res.err, ErrHere):
+		s.credit(res.job)
 	case some && res.large == nil && len(partial.Errs) == len(res.items):
 		s.sort(res, partial.Errs)
 	case passing(res.err):
