@@ -48,7 +48,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		// The transport may repeat a request on another connection if an idle one turned out to be closed.
 		req.Header["X-Idempotency-Key"] = nil
 	}
-	resp, err := c.http[r.class].Do(req)
+	resp, err := c.http.Load()[r.class].Do(req)
 	if err != nil {
 		err = c.failure(ctx, w, r, err)
 		w.stop()
@@ -100,14 +100,13 @@ func (c *Client) once(ctx context.Context, r request, read func(io.Reader) error
 		return err
 	}
 	defer resp.Body.Close()
-	if read == nil {
-		_, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
-		return err
+	if read != nil {
+		if err := read(resp.Body); err != nil {
+			return fmt.Errorf("answer to %s %s: %w", r.method, r.path, err)
+		}
 	}
-	if err := read(resp.Body); err != nil {
-		return fmt.Errorf("answer to %s %s: %w", r.method, r.path, err)
-	}
-	return nil
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16)) // so that the connection can be used again
+	return err
 }
 
 // call is once, repeated while it makes sense.

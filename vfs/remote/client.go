@@ -78,8 +78,9 @@ func (l *Limits) defaults() {
 type Client struct {
 	base   string
 	opts   Options
+	pool   *x509.CertPool
 	cert   atomic.Pointer[tls.Certificate]
-	http   [classes]*http.Client
+	http   atomic.Pointer[[classes]*http.Client]
 	counts [classes]count
 }
 
@@ -94,15 +95,12 @@ func New(opts Options) (*Client, error) {
 	if !pool.AppendCertsFromPEM(opts.CA) {
 		return nil, errors.New("the server's CA certificate is missing or not PEM: enroll the device again")
 	}
-	c := &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), opts: opts}
+	c := &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), opts: opts, pool: pool}
 	c.SetCertificate(opts.Cert)
-	for class := range c.http {
-		c.http[class] = &http.Client{Transport: c.transport(Class(class), pool)}
-	}
 	return c, nil
 }
 
-func (c *Client) transport(class Class, pool *x509.CertPool) *http.Transport {
+func (c *Client) transport(class Class, cert *tls.Certificate) *http.Transport {
 	return &http.Transport{
 		Proxy: http.ProxyFromEnvironment,
 		DialContext: counted(&net.Dialer{
@@ -111,10 +109,10 @@ func (c *Client) transport(class Class, pool *x509.CertPool) *http.Transport {
 		}, &c.counts[class]),
 		TLSClientConfig: &tls.Config{
 			MinVersion: tls.VersionTLS13,
-			RootCAs:    pool,
+			RootCAs:    c.pool,
 			NextProtos: []string{"http/1.1"},
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				return c.cert.Load(), nil
+				return cert, nil
 			},
 			ClientSessionCache: tls.NewLRUClientSessionCache(8),
 		},
@@ -129,20 +127,26 @@ func (c *Client) transport(class Class, pool *x509.CertPool) *http.Transport {
 	}
 }
 
-// SetCertificate makes new connections use another certificate; idle ones of the old are closed.
+// SetCertificate makes everything that begins from now on use another certificate, on connections of its own.
 func (c *Client) SetCertificate(cert tls.Certificate) {
 	c.cert.Store(&cert)
-	c.Close()
+	var set [classes]*http.Client
+	for class := range set {
+		set[class] = &http.Client{Transport: c.transport(Class(class), &cert)}
+	}
+	if old := c.http.Swap(&set); old != nil {
+		closeIdle(old)
+	}
 }
 
 // URL is the server's address.
 func (c *Client) URL() string { return c.base }
 
 // Close closes the connections that nobody uses. The Client stays usable.
-func (c *Client) Close() {
-	for _, h := range c.http {
-		if h != nil {
-			h.CloseIdleConnections()
-		}
+func (c *Client) Close() { closeIdle(c.http.Load()) }
+
+func closeIdle(set *[classes]*http.Client) {
+	for _, h := range set {
+		h.CloseIdleConnections()
 	}
 }

@@ -208,7 +208,6 @@ func (s *Session) drop(ctx context.Context, p *Pack) error {
 // wire.ErrIncomplete and a *wire.Problem that names them. A commit whose answer was lost is found again.
 func (s *Session) Commit(ctx context.Context, name string, req wire.CommitRequest) (cvd.Snapshot, error) {
 	var snap cvd.Snapshot
-	lost := false
 	r := s.request(Control, "commit")
 	r.patient = true
 	b, err := json.Marshal(req)
@@ -220,10 +219,9 @@ func (s *Session) Commit(ctx context.Context, name string, req wire.CommitReques
 		err := s.c.once(ctx, r, func(body io.Reader) error {
 			return broke(json.NewDecoder(io.LimitReader(body, answerMax)).Decode(&snap))
 		})
-		if lost && err != nil && !passing(err) {
+		if err != nil && !passing(err) {
 			return s.committed(ctx, name, req, &snap, err)
 		}
-		lost = lost || errors.Is(err, wire.ErrUnreachable)
 		return err
 	})
 	if err != nil {
@@ -232,10 +230,10 @@ func (s *Session) Commit(ctx context.Context, name string, req wire.CommitReques
 	return snap, nil
 }
 
-// committed looks whether a commit whose answer was lost did happen; if not, the error stays.
+// committed looks whether a commit that failed had happened before, and only its answer was lost; if not, the error stays.
 func (s *Session) committed(ctx context.Context, name string, req wire.CommitRequest, snap *cvd.Snapshot, failed error) error {
 	latest, err := s.c.Snapshot(ctx, name, "latest")
-	if err != nil || latest.ID == s.info.Latest || latest.Root != req.Root || !latest.Taken.Equal(req.Taken) {
+	if ctx.Err() != nil || err != nil || latest.ID == s.info.Latest || latest.Root != req.Root || !latest.Taken.Equal(req.Taken) {
 		return failed
 	}
 	*snap = latest

@@ -67,13 +67,47 @@ func (a *assembler) run() error {
 			}
 			for i := range batch {
 				if err := a.take(&batch[i]); err != nil {
+					a.salvage(batch[i+1:])
 					return err
 				}
 			}
 		case <-a.ctx.Done():
+			a.salvage(nil)
 			return a.ctx.Err()
 		}
 	}
+}
+
+// salvage keeps what the workers have found out when a scan ends early: the next one need not read it again. The nodes
+// of such a stat cache are never used.
+func (a *assembler) salvage(batch []item) {
+	for ok := a.ctx.Err() != nil; ok; batch, ok = <-a.in { // the walker ends too
+		for i := range batch {
+			a.keepFacts(&batch[i])
+		}
+	}
+}
+
+func (a *assembler) keepFacts(it *item) {
+	f, st := it.facts, &it.st
+	switch {
+	case it.tag == tagLeave:
+		a.cache.add(func(b []byte) []byte { return appendLeave(b, chunk.ID{}, cvd.Sums{}) })
+		return
+	case it.err != nil || it.next:
+		return
+	case it.payload != nil:
+		a.write(it.tag, it.name, st, it.payload)
+		return
+	case it.job != nil:
+		if it.job.wait.Wait(); it.job.err != nil {
+			return
+		}
+		f, st = &it.job.facts, &it.job.st
+		f.group = it.group
+	}
+	a.scratch = f.append(a.scratch[:0], st.kind())
+	a.write(it.tag, it.name, st, a.scratch)
 }
 
 func (a *assembler) take(it *item) error {
@@ -274,11 +308,11 @@ func (a *assembler) leave(it *item) error {
 	defer it.n.release()
 	l := a.top()
 	tree, sums, err := a.finish(l, it)
+	a.cache.add(func(b []byte) []byte { return appendLeave(b, tree, sums) })
 	if err != nil {
 		return err
 	}
 	a.stack = a.stack[:len(a.stack)-1]
-	a.cache.add(func(b []byte) []byte { return appendLeave(b, tree, sums) })
 	a.count.Dirs.Add(1)
 	p := pending{name: l.it.name, st: l.it.st, payload: l.payload, tree: tree, sums: sums}
 	if len(a.stack) == 0 {

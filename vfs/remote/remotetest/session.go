@@ -202,6 +202,9 @@ func (s *Server) commit(x *session, w http.ResponseWriter, r *http.Request) erro
 		d.tally = req.Tally
 	}
 	x.expired = true
+	if s.AfterCommit != nil {
+		s.AfterCommit()
+	}
 	return answer(w, snap)
 }
 
