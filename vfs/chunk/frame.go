@@ -12,9 +12,8 @@ import (
 // zstd blocks, which adds a header and three bytes for each block.
 const MaxFrame = MaxSize + MaxSize>>12 + 64
 
-// The better level makes anything smaller by a twentieth and takes twice as long. It
-// is for what has much text in it, which is as much as the CPU of a first centralization
-// affords: FORMAT.md has what was measured.
+// The better level saves 3 to 5 per cent on anything, for half again as much CPU or
+// more, so it is for a part: what has text in it. FORMAT.md has what was measured.
 var (
 	fastest = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedFastest) })
 	better  = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedDefault) })
