@@ -22,7 +22,9 @@ func (f *FS) attr(n *Node) (Attr, error) {
 		return Attr{}, err
 	}
 	a, err := r.Stat()
-	f.store.Adjust(&a)
+	if err == nil {
+		f.store.Adjust(r, &a)
+	}
 	return a, err
 }
 
@@ -46,12 +48,15 @@ func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
 			return Attr{}, err
 		}
 	}
-	n.mu.Lock() // a time set must not be undone by fetched bytes that restore it
-	defer n.mu.Unlock()
-	if c.UID != nil || c.GID != nil {
-		if err := f.forgetCaps(n); err != nil {
+	if c.Mtime != nil && n.typ == cvd.Dir {
+		if err := f.ensureListed(ctx, n); err != nil { // listing it later would undo the change
 			return Attr{}, err
 		}
+	}
+	n.mu.Lock() // a time set must not be undone by fetched bytes that restore it
+	defer n.mu.Unlock()
+	if err := f.remark(n, c.remark); err != nil {
+		return Attr{}, err
 	}
 	f.names.RLock()
 	defer f.names.RUnlock()
@@ -63,6 +68,20 @@ func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
 		return Attr{}, err
 	}
 	return f.attr(n)
+}
+
+// remark has a placeholder's mark follow the change.
+func (c *Change) remark(m *backing.Mark) {
+	if c.UID != nil || c.GID != nil {
+		forgetCaps(m)
+	}
+	if c.Mtime == nil {
+		return
+	}
+	m.Mtime, m.Timed = *c.Mtime, c.Mtime.Nsec < 1e9
+	if !m.Timed {
+		m.Mtime = cvd.Time{}
+	}
 }
 
 func (f *FS) set(n *Node, r backing.Ref, c *Change) error {
@@ -133,7 +152,7 @@ func (f *FS) Setxattr(ctx context.Context, n *Node, attr string, value []byte, f
 	if backing.IsCaps(attr) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if err := f.forgetCaps(n); err != nil {
+		if err := f.remark(n, forgetCaps); err != nil {
 			return err
 		}
 	}
@@ -158,7 +177,7 @@ func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 	if backing.IsCaps(attr) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if err := f.forgetCaps(n); err != nil {
+		if err := f.remark(n, forgetCaps); err != nil {
 			return err
 		}
 	}

@@ -164,34 +164,47 @@ func (f *FS) writeHidden(file *backing.File, p []byte, off uint64, m *backing.Ma
 	if err := f.store.RestoreCaps(file, m); err != nil {
 		return fmt.Errorf("keeping capabilities: %w", err)
 	}
-	return file.SetMtime(a.Mtime)
+	t := a.Mtime
+	if m.Timed {
+		t = m.Mtime
+	}
+	return file.SetMtime(t)
 }
 
 // hole is the unit in which zeros stay holes.
 const hole = 4 << 10
 
-// forgetCaps has the capabilities of a placeholder not restored any more: its
-// user changes it, or its owner, which takes them away. Called under n.mu.
-func (f *FS) forgetCaps(n *Node) error {
+// remark changes the mark of a placeholder, because its user changes what the
+// mark would otherwise restore. Called under n.mu.
+func (f *FS) remark(n *Node, change func(*backing.Mark)) error {
 	if n.typ != cvd.File {
 		return nil
 	}
-	if err := f.loadLocked(n); err != nil || len(n.file.mark.Caps) == 0 {
+	if err := f.loadLocked(n); err != nil || n.file.state == native {
 		return err
+	}
+	m := n.file.mark
+	change(&m)
+	if m.Timed == n.file.mark.Timed && m.Mtime == n.file.mark.Mtime && len(m.Caps) == len(n.file.mark.Caps) {
+		return nil
 	}
 	file, err := f.openBacking(n, os.O_RDWR)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	m := n.file.mark
-	m.Caps = nil
 	if err := f.store.SetFileMark(file, &m); err != nil {
 		return err
 	}
 	n.file.mark = m
 	return nil
 }
+
+// forgetCaps is for a change of the owner or the capabilities themselves.
+func forgetCaps(m *backing.Mark) { m.Caps = nil }
+
+// forgetAll is for a write, which sets the time and takes capabilities away.
+func forgetAll(m *backing.Mark) { m.Caps, m.Mtime, m.Timed = nil, cvd.Time{}, false }
 
 func writeData(file *backing.File, p []byte, off uint64, sparse bool) error {
 	for len(p) > 0 {

@@ -163,7 +163,7 @@ func (f *FS) writeRanged(n *Node, file *backing.File, p []byte, off uint64) (int
 			return 0, err
 		}
 	}
-	if err := f.forgetCaps(n); err != nil {
+	if err := f.remark(n, forgetAll); err != nil {
 		return 0, err
 	}
 	done, err := file.WriteAt(p, int64(off))
@@ -235,7 +235,7 @@ func (f *FS) truncateMarked(n *Node, size uint64) error {
 		}
 		return f.nativeLocked(n)
 	}
-	if err := f.forgetCaps(n); err != nil {
+	if err := f.remark(n, forgetAll); err != nil {
 		return err
 	}
 	a, err := c.file.Stat()

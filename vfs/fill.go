@@ -84,16 +84,16 @@ func (f *FS) listQuietly(ctx context.Context, n *Node) error {
 	if n.listed.Load() {
 		return nil
 	}
-	tree, ok, err := f.treeOf(n)
+	m, ok, err := f.treeOf(n)
 	if err != nil || !ok {
 		return err
 	}
-	plain, err := chunk.Get(ctx, f.sched.Bulk(), tree)
+	plain, err := chunk.Get(ctx, f.sched.Bulk(), m.Tree)
 	if err != nil {
 		return err
 	}
 	atomic.AddUint64(&f.stats.BulkBytes, uint64(len(plain)))
-	return f.plant(ctx, n, tree, plain, f.sched.Bulk())
+	return f.plant(ctx, n, plain, f.sched.Bulk())
 }
 
 // walk finds the node at path, listing in the background on the way.

@@ -19,56 +19,53 @@ func (f *FS) ensureListed(ctx context.Context, n *Node) error {
 	if n.listed.Load() {
 		return nil
 	}
-	tree, ok, err := f.treeOf(n)
+	m, ok, err := f.treeOf(n)
 	if err != nil || !ok {
 		return err
 	}
 	start := time.Now()
-	plain, err := f.sched.Demand(ctx, tree)
+	plain, err := f.sched.Demand(ctx, m.Tree)
 	if err != nil {
 		return fmt.Errorf("listing %q: %w", f.Path(n), err)
 	}
-	if err := f.plant(ctx, n, tree, plain, f.sched.Demanded()); err != nil {
+	if err := f.plant(ctx, n, plain, f.sched.Demanded()); err != nil {
 		return fmt.Errorf("listing %q: %w", f.Path(n), err)
 	}
 	f.waited(n, uint64(len(plain)), start)
 	return nil
 }
 
-// treeOf returns the tree of a directory that is not listed; ok is false for native ones.
-func (f *FS) treeOf(n *Node) (tree chunk.ID, ok bool, err error) {
+// treeOf returns the mark of a directory that is not listed; ok is false for native ones.
+func (f *FS) treeOf(n *Node) (m backing.Mark, ok bool, err error) {
 	f.names.RLock()
 	defer f.names.RUnlock()
 	d, err := f.dir(n)
 	if err != nil {
-		return tree, false, err
+		return m, false, err
 	}
-	m, ok, err := f.store.MarkOf(backing.Ref{Dir: d})
+	m, ok, err = f.store.MarkOf(backing.Ref{Dir: d})
 	if err == nil && !ok {
 		n.listed.Store(true)
 	}
-	return m.Tree, ok, err
+	return m, ok, err
 }
 
 // plant lists n from its node's bytes, unless somebody was faster. Further parts
 // of a very large directory are read from src.
-func (f *FS) plant(ctx context.Context, n *Node, tree chunk.ID, plain []byte, src chunk.Source) error {
+func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source) error {
 	node, err := cvd.DecodeNode(plain)
 	if err != nil {
-		return fmt.Errorf("tree %s: %w", tree, err)
+		return err
 	}
 	n.plant.Lock()
 	defer n.plant.Unlock()
-	if _, still, err := f.treeOf(n); err != nil || !still {
+	m, still, err := f.treeOf(n)
+	if err != nil || !still {
 		return err
 	}
 	f.names.RLock()
 	d, err := f.dir(n)
 	f.names.RUnlock()
-	if err != nil {
-		return err
-	}
-	before, err := d.Stat("")
 	if err != nil {
 		return err
 	}
@@ -83,7 +80,7 @@ func (f *FS) plant(ctx context.Context, n *Node, tree chunk.ID, plain []byte, sr
 			return err
 		}
 	}
-	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, before.Mtime); err != nil {
+	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, m.Mtime); err != nil {
 		return err
 	}
 	if err := f.store.ClearDir(d); err != nil {
@@ -158,12 +155,12 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 		if d.listed.Load() {
 			continue
 		}
-		tree, ok, err := l.f.treeOf(d)
+		m, ok, err := l.f.treeOf(d)
 		if err != nil {
 			return err
 		}
 		if ok {
-			ids, of = append(ids, tree), append(of, d)
+			ids, of = append(ids, m.Tree), append(of, d)
 		}
 	}
 	if len(ids) == 0 {
@@ -173,7 +170,7 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 	return src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
 			atomic.AddUint64(&l.f.stats.BulkBytes, uint64(len(plain)))
-			err = l.f.plant(ctx, of[i], ids[i], plain, src)
+			err = l.f.plant(ctx, of[i], plain, src)
 		}
 		if err != nil {
 			return fmt.Errorf("listing %q: %w", l.f.Path(of[i]), err)

@@ -31,6 +31,9 @@ func (s *Store) Begun(root cvd.Root) (bool, error) {
 	if err := have.UnmarshalText([]byte(strings.TrimSpace(string(b)))); err != nil {
 		return false, fmt.Errorf("%s: %w", path, err)
 	}
+	if st, err := os.Stat(path); err == nil {
+		s.since = st.ModTime().Unix()
+	}
 	if !root.IsZero() && have != root {
 		return false, fmt.Errorf("the backing directory holds another desktop (root %s): finish or remove it first", have)
 	}

@@ -1,6 +1,7 @@
 package backing
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -25,6 +26,11 @@ type Mark struct {
 	// kernel takes them off with every write, so they are set again behind what is
 	// fetched, also where a crash came between.
 	Caps []byte
+	// Mtime is the entry's time, if Timed is set: what is fetched changes it, and
+	// it is set again, also where a crash came between. Where the user changes the
+	// entry its time is the disk's.
+	Mtime cvd.Time
+	Timed bool
 	// External says that the content lies in the state directory, for only Content.ID is here.
 	External bool
 	// Tag names the log of present ranges in the state directory, 0 if there is none.
@@ -39,6 +45,7 @@ const (
 	markExternal
 	sparseBit = 0x80
 	capsBit   = 0x40
+	timeBit   = 0x20
 )
 
 // markMax is the longest content, in bytes, that a mark holds itself: with the
@@ -50,10 +57,10 @@ func (m *Mark) Ranged() bool { return len(m.Content.Chunks) > 0 || m.External }
 
 // Encode writes the mark as the value of the extended attribute.
 func (m *Mark) Encode() []byte {
-	if !m.Tree.IsZero() {
-		return append([]byte{markTree}, m.Tree[:]...)
-	}
 	b := m.head()
+	if !m.Tree.IsZero() {
+		return append(b, m.Tree[:]...)
+	}
 	if m.External {
 		b = appendUint64(b, m.Tag)
 		b = appendUint64(b, m.Size)
@@ -65,24 +72,34 @@ func (m *Mark) Encode() []byte {
 	return append(b, cvd.EncodeContent(m.Size, &m.Content)...)
 }
 
-// head is the kind with its bits, and the capabilities behind their length.
+// head is the kind with its bits, the capabilities behind their length, and the time.
 func (m *Mark) head() []byte {
-	kind := byte(markSingle)
-	switch {
-	case m.External:
-		kind = markExternal
-	case m.Ranged():
-		kind = markRanged
-	}
+	b := append(make([]byte, 0, 96), m.kind())
 	if m.Sparse {
-		kind |= sparseBit
+		b[0] |= sparseBit
 	}
-	b := make([]byte, 0, 96)
-	if len(m.Caps) == 0 {
-		return append(b, kind)
+	if len(m.Caps) > 0 {
+		b[0] |= capsBit
+		b = append(append(b, byte(len(m.Caps))), m.Caps...)
 	}
-	b = append(b, kind|capsBit, byte(len(m.Caps)))
-	return append(b, m.Caps...)
+	if m.Timed {
+		b[0] |= timeBit
+		b = appendUint64(b, uint64(m.Mtime.Sec))
+		b = binary.BigEndian.AppendUint32(b, m.Mtime.Nsec)
+	}
+	return b
+}
+
+func (m *Mark) kind() byte {
+	switch {
+	case !m.Tree.IsZero():
+		return markTree
+	case m.External:
+		return markExternal
+	case m.Ranged():
+		return markRanged
+	}
+	return markSingle
 }
 
 // DecodeMark reads what Encode wrote.
@@ -91,17 +108,13 @@ func DecodeMark(b []byte) (Mark, error) {
 	if len(b) == 0 {
 		return m, fmt.Errorf("%w: empty", ErrMark)
 	}
-	first := b[0]
-	m.Sparse = first&sparseBit != 0
-	kind, b := first&^(sparseBit|capsBit), b[1:]
-	if first&capsBit != 0 {
-		if len(b) == 0 || b[0] == 0 || len(b) <= int(b[0]) {
-			return m, fmt.Errorf("%w: capabilities cut short", ErrMark)
-		}
-		m.Caps, b = b[1:1+b[0]:1+b[0]], b[1+b[0]:]
+	kind := b[0] &^ (sparseBit | capsBit | timeBit)
+	b, err := m.decodeHead(b)
+	if err != nil {
+		return m, err
 	}
 	switch {
-	case first == markTree && len(b) == len(m.Tree):
+	case kind == markTree && len(b) == len(m.Tree) && !m.Sparse && m.Caps == nil:
 		copy(m.Tree[:], b)
 		return m, nil
 	case kind == markExternal && len(b) == 16+len(m.Content.ID):
@@ -114,7 +127,6 @@ func DecodeMark(b []byte) (Mark, error) {
 	case kind != markSingle:
 		return m, fmt.Errorf("%w: kind %#x, %d bytes", ErrMark, kind, len(b))
 	}
-	var err error
 	m.Size, m.Content, err = cvd.DecodeContent(b)
 	if err == nil && m.Ranged() != (kind == markRanged) {
 		err = fmt.Errorf("%d chunks", len(m.Content.Chunks))
@@ -123,6 +135,30 @@ func DecodeMark(b []byte) (Mark, error) {
 		return m, fmt.Errorf("%w: %w", ErrMark, err)
 	}
 	return m, nil
+}
+
+// decodeHead reads what head wrote and returns the rest.
+func (m *Mark) decodeHead(b []byte) ([]byte, error) {
+	first, b := b[0], b[1:]
+	m.Sparse, m.Timed = first&sparseBit != 0, first&timeBit != 0
+	if first&capsBit != 0 {
+		if len(b) == 0 || b[0] == 0 || len(b) <= int(b[0]) {
+			return nil, fmt.Errorf("%w: capabilities cut short", ErrMark)
+		}
+		n := int(b[0])
+		m.Caps, b = b[1:1+n:1+n], b[1+n:]
+	}
+	if !m.Timed {
+		return b, nil
+	}
+	if len(b) < 12 {
+		return nil, fmt.Errorf("%w: time cut short", ErrMark)
+	}
+	m.Mtime = cvd.Time{Sec: int64(uint64At(b)), Nsec: binary.BigEndian.Uint32(b[8:])}
+	if m.Mtime.Nsec >= 1e9 {
+		return nil, fmt.Errorf("%w: %d nanoseconds", ErrMark, m.Mtime.Nsec)
+	}
+	return b[12:], nil
 }
 
 func appendUint64(b []byte, v uint64) []byte {

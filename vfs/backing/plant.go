@@ -89,7 +89,7 @@ func (s *Store) plantDir(d *Dir, e *cvd.Entry) error {
 		return err
 	}
 	if e.Sums.Files+e.Sums.Dirs > 0 {
-		m := Mark{Tree: e.Tree}
+		m := Mark{Tree: e.Tree, Mtime: e.Mtime, Timed: true}
 		if err := ref.Setxattr(s.attr, m.Encode(), 0); err != nil {
 			return fmt.Errorf("marking a placeholder: %w", err)
 		}
@@ -192,7 +192,7 @@ func (s *Store) MarkTop(top *cvd.Entry) error {
 	if e, err := r.Next(); err == nil {
 		return fmt.Errorf("the backing directory is not empty: it holds %q", e.Name)
 	}
-	m := Mark{Tree: top.Tree}
+	m := Mark{Tree: top.Tree, Mtime: top.Mtime, Timed: true}
 	if err := s.Top.Setxattr("", s.attr, m.Encode(), 0); err != nil {
 		return fmt.Errorf("marking the backing directory: %w", err)
 	}

@@ -29,6 +29,9 @@ type Store struct {
 	side string
 	fs   *durable.FS
 	boot uint64
+	// since is when the backing directory was begun, in seconds since 1970: times
+	// before it are the desktop's own.
+	since int64
 	// lenient skips what only a superuser may set.
 	lenient bool
 
@@ -138,8 +141,15 @@ func (s *Store) Hidden(attr string) bool { return attr == s.attr }
 // Sync makes all that was done in the backing directory durable.
 func (s *Store) Sync() error { return s.fs.Sync() }
 
-// Adjust takes the state directory's own name off the link count.
-func (s *Store) Adjust(a *Attr) {
+// Adjust makes of what the disk says about an entry what the desktop has: the
+// time of a placeholder that is being filled, or was when the process died, and
+// a link count without the state directory's own name.
+func (s *Store) Adjust(r Ref, a *Attr) {
+	if a.Mtime.Sec >= s.since && (a.Type == cvd.File || a.Type == cvd.Dir) {
+		if m, ok, err := s.MarkOf(r); err == nil && ok && m.Timed {
+			a.Mtime = m.Mtime
+		}
+	}
 	if a.Nlink < 2 || a.Type == cvd.Dir {
 		return
 	}
@@ -243,7 +253,7 @@ func IsCaps(attr string) bool { return attr == capabilities }
 // NewMark makes the mark for a file; content too long for it goes to the state directory.
 func (s *Store) NewMark(e *cvd.Entry) (Mark, error) {
 	c := &e.Content
-	m := Mark{Size: e.Size, Content: *c, Sparse: e.Sparse}
+	m := Mark{Size: e.Size, Content: *c, Sparse: e.Sparse, Mtime: e.Mtime, Timed: true}
 	for _, x := range e.Xattrs {
 		if x.Name == capabilities && len(x.Value) <= capsMax {
 			m.Caps = x.Value
