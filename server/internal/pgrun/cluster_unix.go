@@ -106,11 +106,11 @@ func socketDir(dir string) string {
 		return run
 	}
 	sum := sha256.Sum256([]byte(dir))
-	base := os.Getenv("XDG_RUNTIME_DIR")
-	if os.Geteuid() == 0 {
-		base = "/run"
+	base := "/run"
+	if uid := os.Geteuid(); uid != 0 {
+		base = "/run/user/" + strconv.Itoa(uid)
 	}
-	if info, err := os.Stat(base); err != nil || !info.IsDir() || len(base) > 40 {
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
 		base = "/tmp"
 	}
 	return filepath.Join(base, "looming-"+hex.EncodeToString(sum[:8]))
@@ -129,13 +129,16 @@ func (c *cluster) initialize(ctx context.Context) error {
 	}
 	c.log.Info("making a private Postgres", "dir", c.data, "version", c.bin.major, "user", c.as.name)
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin.dir, "initdb"), "--pgdata="+made, "--username="+userName,
-		"--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions")
+		"--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions", "--no-clean")
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", environment(), c.as.attributes()
-	if out, err := cmd.CombinedOutput(); err != nil {
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		err = c.explain(fmt.Errorf("initdb: %w: %s", err, lastLines(said.String(), 6))) // while what it wrote is there
 		if ctx.Err() != nil {
-			return ctx.Err()
+			err = ctx.Err()
 		}
-		return fmt.Errorf("initdb: %w: %s", err, lastLines(string(out), 3))
+		return errors.Join(err, durable.RemoveAll(made))
 	}
 	include := "\ninclude_if_exists = 'looming.conf'\ninclude_if_exists = 'local.conf'\n"
 	if err := appendTo(filepath.Join(made, "postgresql.conf"), include); err != nil {

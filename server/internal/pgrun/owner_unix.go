@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -136,10 +137,10 @@ func (a account) own(path string) error {
 // environment is what Postgres' programs get: nothing of ours that could redirect them.
 func environment() []string {
 	env := []string{"LC_ALL=C", "PATH=/usr/local/bin:/usr/bin:/bin"}
-	for _, key := range []string{"TMPDIR", "LD_LIBRARY_PATH"} {
-		if v, ok := os.LookupEnv(key); ok {
-			env = append(env, key+"="+v)
+	for _, kv := range (&exec.Cmd{}).Environ() {
+		if name, _, _ := strings.Cut(kv, "="); name == "TMPDIR" || name == "LD_LIBRARY_PATH" {
+			env = append(env, kv)
 		}
 	}
-	return slices.Clip(env)
+	return env
 }

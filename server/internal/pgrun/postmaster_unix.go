@@ -79,8 +79,10 @@ func (c *cluster) adopt() (*postmaster, error) {
 	p := &postmaster{process: process, gone: make(chan struct{}), since: time.Now(), c: c}
 	go func() { // ends with the postmaster, which Run waits for
 		defer close(p.gone)
+		look := time.NewTicker(poll)
+		defer look.Stop()
 		for process.Signal(syscall.Signal(0)) == nil && c.isPostmaster(pid) {
-			time.Sleep(poll)
+			<-look.C
 		}
 		p.how = "it was not our child"
 	}()
