@@ -25,10 +25,20 @@ func ReadDir(ctx context.Context, src chunk.Source, tree chunk.ID, fn func(*Entr
 	if err != nil {
 		return err
 	}
-	if node.Level > 0 && len(node.Children) == 1 {
-		return fmt.Errorf("%w: tree %s is an index of one part", ErrFormat, tree)
+	if err := node.Each(ctx, src, fn); err != nil {
+		return fmt.Errorf("tree %s: %w", tree, err)
 	}
-	return node.walk(ctx, src, fn, true)
+	return nil
+}
+
+// Each is ReadDir for a directory whose node n is here already: it reads the
+// parts of a split one from src. It is for whole directories; a part of one, which
+// Children names, is not.
+func (n *Node) Each(ctx context.Context, src chunk.Source, fn func(*Entry) error) error {
+	if n.Level > 0 && len(n.Children) == 1 {
+		return fmt.Errorf("%w: an index of one part", ErrFormat)
+	}
+	return n.walk(ctx, src, fn, true)
 }
 
 func readNode(ctx context.Context, src chunk.Source, tree chunk.ID) (*Node, error) {

@@ -42,6 +42,24 @@ func TestReadDirSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// A node that came with others, say in one request, is read on from where it is.
+func TestEachReadsOn(t *testing.T) {
+	for _, es := range [][]Entry{nil, many(3), upTo(3)} {
+		src := chunk.Map{}
+		id, _ := build(t, src, es)
+		n, err := DecodeNode(src[id])
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(src, id)
+		var got []Entry
+		if err := n.Each(t.Context(), src, func(e *Entry) error { got = append(got, *e); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		checkSame(t, got, es)
+	}
+}
+
 func TestReadDirStopsWithTheCallback(t *testing.T) {
 	src := chunk.Map{}
 	es := upTo(3)
