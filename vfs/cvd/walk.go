@@ -25,10 +25,7 @@ func ReadDir(ctx context.Context, src chunk.Source, tree chunk.ID, fn func(*Entr
 	if err != nil {
 		return err
 	}
-	if err := node.Each(ctx, src, fn); err != nil {
-		return fmt.Errorf("tree %s: %w", tree, err)
-	}
-	return nil
+	return node.Each(ctx, src, fn)
 }
 
 // Each is ReadDir for a directory whose node n is here already: it reads the
