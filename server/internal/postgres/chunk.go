@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/lib/pq"
@@ -25,18 +27,19 @@ type Chunk struct {
 // its place too unless it is damaged or condemned. Rows are locked in the order of ids, so that uploads of the same
 // chunks do not wait for each other in a circle; serials are given in the order of the pack, so that sets stay small.
 func indexEntries(ctx context.Context, tx *sql.Tx, pack int32, entries []sis.Entry) ([]uint64, error) {
-	first, blob, at := distinct(entries)
+	first, ids, at := distinct(entries)
 	rs, err := tx.QueryContext(ctx, `
-		insert into chunks as c (serial, pack_id, pack_off, frame_len, plain_len, id)
-		select serial, $1::int, off, len, plain, id from (
-			select nextval('chunk_serials') as serial, substring($2::bytea from (n::int - 1) * 32 + 1 for 32) as id, off, len, plain
-			from unnest($3::int[], $4::int[], $5::int[]) with ordinality as u (off, len, plain, n) offset 0
-		) as fresh order by id
-		on conflict (id) do update set pack_id = excluded.pack_id, pack_off = excluded.pack_off,
-			frame_len = excluded.frame_len, plain_len = excluded.plain_len, damaged = false
-		where c.damaged or exists (select 1 from packs p where p.id = c.pack_id and p.state = 2)
+		insert into chunks as c (serial, pack_id, pack_off, frame_len, plain_len, id_a, id_b)
+		select serial, $1::int, off, len, plain, a, b from (
+			select nextval('chunk_serials') as serial, u.*
+			from unnest($2::uuid[], $3::uuid[], $4::int[], $5::int[], $6::int[]) as u (a, b, off, len, plain) offset 0
+		) as fresh order by a
+		on conflict (id_a) do update set pack_id = excluded.pack_id, pack_off = excluded.pack_off,
+			frame_len = excluded.frame_len, plain_len = excluded.plain_len
+		where c.id_b = excluded.id_b
+			and (c.plain_len < 0 or exists (select 1 from packs p where p.id = c.pack_id and p.state = 2))
 		returning pack_off, serial`,
-		pack, blob, pq.Array(at.off), pq.Array(at.len), pq.Array(at.plain))
+		pack, halves(ids, 0), halves(ids, half), pq.Array(at.off), pq.Array(at.len), pq.Array(at.plain))
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +53,9 @@ func indexEntries(ctx context.Context, tx *sql.Tx, pack int32, entries []sis.Ent
 type columns struct{ off, len, plain []int32 }
 
 // distinct leaves out what stands twice in a pack: first is the index of each entry's first.
-func distinct(entries []sis.Entry) (first []int, blob []byte, c columns) {
+func distinct(entries []sis.Entry) (first []int, ids []chunk.ID, c columns) {
 	seen := make(map[chunk.ID]int, len(entries))
 	first = make([]int, len(entries))
-	blob = make([]byte, 0, 32*len(entries))
 	for i := range entries {
 		e := &entries[i]
 		j, twice := seen[e.ID]
@@ -61,10 +63,42 @@ func distinct(entries []sis.Entry) (first []int, blob []byte, c columns) {
 			continue
 		}
 		first[i], seen[e.ID] = i, i
-		blob = append(blob, e.ID[:]...)
+		ids = append(ids, e.ID)
 		c.off, c.len, c.plain = append(c.off, int32(e.Offset)), append(c.len, int32(e.Length)), append(c.plain, int32(e.Plain))
 	}
-	return first, blob, c
+	return first, ids, c
+}
+
+// half is where an id is cut in two.
+const half = len(chunk.ID{}) / 2
+
+// halves binds one half of each id, from byte from on, as an array of uuid.
+func halves(ids []chunk.ID, from int) string {
+	b := make([]byte, 0, 2+(2*half+1)*len(ids))
+	b = append(b, '{')
+	for i := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = hex.AppendEncode(b, ids[i][from:from+half])
+	}
+	return string(append(b, '}'))
+}
+
+// putHalf reads a uuid as Postgres writes it into one half of an id.
+func putHalf(dst, text []byte) error {
+	var digits [2 * half]byte
+	n := 0
+	for _, c := range text {
+		if c != '-' && n < len(digits) {
+			digits[n] = c
+			n++
+		}
+	}
+	if _, err := hex.Decode(dst, digits[:n]); err != nil || n != len(digits) {
+		return fmt.Errorf("half an id: %q", text)
+	}
+	return nil
 }
 
 func offsets(rs *sql.Rows, n int) (map[uint32]uint64, error) {
@@ -93,7 +127,7 @@ func resolve(ctx context.Context, tx *sql.Tx, entries []sis.Entry, first []int, 
 	}
 	found := map[chunk.ID]Chunk{}
 	if len(old) > 0 {
-		rs, err := tx.QueryContext(ctx, lookup, idArray(old))
+		rs, err := tx.QueryContext(ctx, lookup, halves(old, 0))
 		if err != nil {
 			return nil, err
 		}
@@ -115,29 +149,27 @@ func resolve(ctx context.Context, tx *sql.Tx, entries []sis.Entry, first []int, 
 	return serials, nil
 }
 
-const lookup = `
-	select id, serial, pack_id, pack_off, frame_len, plain_len,
-		damaged or pack_id in (select p.id from packs p where p.state = 2)
-	from chunks where id = any($1)`
+// selectChunks is all about chunks, as scanChunks reads it.
+const selectChunks = `
+	select id_a, id_b, serial, pack_id, pack_off, frame_len, case when plain_len < 0 then ~plain_len else plain_len end,
+		plain_len < 0 or pack_id in (select p.id from packs p where p.state = 2)
+	from chunks `
 
-// idArray binds ids as an array of bytea.
-func idArray(ids []chunk.ID) pq.ByteaArray {
-	a := make(pq.ByteaArray, len(ids))
-	for i := range ids {
-		a[i] = ids[i][:]
-	}
-	return a
-}
+const lookup = selectChunks + `where id_a = any($1::uuid[])`
 
 func scanChunks(rs *sql.Rows, into map[chunk.ID]Chunk) error {
 	defer rs.Close()
-	var id sql.RawBytes
+	var a, b sql.RawBytes
 	for rs.Next() {
+		var id chunk.ID
 		var c Chunk
-		if err := rs.Scan(&id, &c.Serial, &c.Pack, &c.Offset, &c.Length, &c.Plain, &c.Absent); err != nil {
+		if err := rs.Scan(&a, &b, &c.Serial, &c.Pack, &c.Offset, &c.Length, &c.Plain, &c.Absent); err != nil {
 			return err
 		}
-		into[chunk.ID(id)] = c
+		if err := errors.Join(putHalf(id[:half], a), putHalf(id[half:], b)); err != nil {
+			return err
+		}
+		into[id] = c
 	}
 	return rs.Err()
 }
@@ -148,7 +180,7 @@ func (db *DB) Chunks(ctx context.Context, ids []chunk.ID) (map[chunk.ID]Chunk, e
 	if len(ids) == 0 {
 		return found, nil
 	}
-	rs, err := db.sql.QueryContext(ctx, lookup, idArray(ids))
+	rs, err := db.sql.QueryContext(ctx, lookup, halves(ids, 0))
 	if err != nil {
 		return nil, fault("look up chunks", err)
 	}
@@ -157,10 +189,7 @@ func (db *DB) Chunks(ctx context.Context, ids []chunk.ID) (map[chunk.ID]Chunk, e
 
 // ChunksOfPacks finds all chunks of these packs.
 func (db *DB) ChunksOfPacks(ctx context.Context, packs []int32) (map[chunk.ID]Chunk, error) {
-	rs, err := db.sql.QueryContext(ctx, `
-		select id, serial, pack_id, pack_off, frame_len, plain_len,
-			damaged or pack_id in (select p.id from packs p where p.state = 2)
-		from chunks where pack_id = any($1)`, pq.Array(packs))
+	rs, err := db.sql.QueryContext(ctx, selectChunks+`where pack_id = any($1)`, pq.Array(packs))
 	if err != nil {
 		return nil, fault("look up packs", err)
 	}
@@ -174,33 +203,32 @@ func (db *DB) MarkDamaged(ctx context.Context, pack int32, ids []chunk.ID, damag
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	return db.exec(ctx, "mark damaged chunks",
-		`update chunks set damaged = $3 where id = any($2) and pack_id = $1 and damaged <> $3`, pack, idArray(ids), damaged)
+	return db.exec(ctx, "mark damaged chunks", `
+		update chunks set plain_len = ~plain_len
+		where id_a = any($2::uuid[]) and pack_id = $1 and (plain_len < 0) <> $3`, pack, halves(ids, 0), damaged)
 }
 
 // Absent lists the serials of all chunks that count as missing although they are in the index.
 func (db *DB) Absent(ctx context.Context) ([]uint64, error) {
 	return rows(ctx, db, "list absent chunks", func(rs *sql.Rows) (s uint64, err error) {
 		return s, rs.Scan(&s)
-	}, `select serial from chunks where damaged
+	}, `select serial from chunks where plain_len < 0
 		union all select c.serial from packs p join chunks c on c.pack_id = p.id where p.state = 2`)
 }
 
 // Damaged lists the damaged chunks.
 func (db *DB) Damaged(ctx context.Context) (map[uint64]chunk.ID, error) {
-	rs, err := db.sql.QueryContext(ctx, `select serial, id from chunks where damaged`)
+	rs, err := db.sql.QueryContext(ctx, selectChunks+`where plain_len < 0`)
 	if err != nil {
 		return nil, fault("list damaged chunks", err)
 	}
-	defer rs.Close()
-	m := map[uint64]chunk.ID{}
-	for rs.Next() {
-		var serial uint64
-		var id []byte
-		if err := rs.Scan(&serial, &id); err != nil {
-			return nil, fault("list damaged chunks", err)
-		}
-		m[serial] = chunk.ID(id)
+	found := map[chunk.ID]Chunk{}
+	if err := scanChunks(rs, found); err != nil {
+		return nil, fault("list damaged chunks", err)
 	}
-	return m, fault("list damaged chunks", rs.Err())
+	m := make(map[uint64]chunk.ID, len(found))
+	for id, c := range found {
+		m[c.Serial] = id
+	}
+	return m, nil
 }

@@ -18,6 +18,15 @@ type File struct {
 	Content, Serials []byte
 }
 
+// idArray binds ids as an array of bytea.
+func idArray(ids []chunk.ID) pq.ByteaArray {
+	a := make(pq.ByteaArray, len(ids))
+	for i := range ids {
+		a[i] = ids[i][:]
+	}
+	return a
+}
+
 // Files finds files; those that are unknown are left out.
 func (db *DB) Files(ctx context.Context, ids []chunk.ID) (map[chunk.ID]File, error) {
 	all, err := rows(ctx, db, "look up files", func(rs *sql.Rows) (f File, err error) {

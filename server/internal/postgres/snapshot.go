@@ -99,7 +99,7 @@ func rescue(ctx context.Context, tx *sql.Tx, holds func(uint64) bool) error {
 }
 
 func noDamage(ctx context.Context, tx *sql.Tx, holds func(uint64) bool) error {
-	rs, err := tx.QueryContext(ctx, `select serial from chunks where damaged`)
+	rs, err := tx.QueryContext(ctx, `select serial from chunks where plain_len < 0`)
 	if err != nil {
 		return err
 	}

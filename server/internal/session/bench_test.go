@@ -2,10 +2,13 @@ package session
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,6 +16,7 @@ import (
 	"time"
 
 	"github.com/looming-project/looming/vfs/chunk"
+	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -148,4 +152,119 @@ func BenchmarkDesktop(b *testing.B) {
 		report("fetch-shuffled", fetch)
 		b.ReportMetric(float64(st.bytes)*scale/1e6, "MB-of-frames")
 	}
+}
+
+// BenchmarkCommit commits a tree of 20,000 small files, or LOOMING_BENCH_FILES, with the locations of its chunks in the
+// cache and without, and reports the most memory that the process had.
+func BenchmarkCommit(b *testing.B) {
+	files := 20_000
+	if v := os.Getenv("LOOMING_BENCH_FILES"); v != "" {
+		files, _ = strconv.Atoi(v)
+	}
+	for b.Loop() {
+		w := newWorld(b, Options{})
+		session := w.begin(b, 1, "desk")
+		up := &uploader{w: w, b: b, session: session}
+		root := up.tree(files)
+		up.flush()
+		own, pg := cpu(b)
+		start := time.Now()
+		snap, err := w.Commit(b.Context(), 1, session, wire.CommitRequest{Root: root})
+		must(b, err)
+		b.ReportMetric(time.Since(start).Seconds(), "commit-wall-s")
+		own2, pg2 := cpu(b)
+		b.ReportMetric(own2-own, "commit-server-s")
+		b.ReportMetric(pg2-pg, "commit-pg-s")
+		w.exec(b, `update snapshots set root = ''`)
+		w.where.forget()
+		again := w.begin(b, 1, "desk")
+		var peak uint64
+		stop := make(chan struct{})
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			var m runtime.MemStats
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(50 * time.Millisecond):
+					runtime.ReadMemStats(&m)
+					peak = max(peak, m.HeapInuse)
+				}
+			}
+		}()
+		runtime.GC()
+		start = time.Now()
+		_, err = w.Commit(b.Context(), 1, again, wire.CommitRequest{Root: root})
+		must(b, err)
+		b.ReportMetric(time.Since(start).Seconds(), "commit-cold-wall-s")
+		close(stop)
+		<-stopped
+		b.ReportMetric(float64(peak)/(1<<20), "heap-MiB")
+		b.ReportMetric(float64(snap.Files), "files")
+		var bytes int64
+		must(b, w.sql.QueryRow(`select sum(pg_total_relation_size(oid)) from pg_class where relname in
+			('chunks', 'packs', 'files', 'snapshots', 'sessions', 'session_sets')`).Scan(&bytes))
+		b.ReportMetric(float64(bytes)/float64(snap.Files), "db-B/file")
+	}
+}
+
+// uploader makes a tree and uploads it while it is made.
+type uploader struct {
+	w       *world
+	b       *testing.B
+	session string
+	body    []byte
+	seed    uint64
+}
+
+func (u *uploader) put(plain []byte) (chunk.ID, error) {
+	id, frame := chunk.Sum(plain), chunk.Encode(nil, plain)
+	u.body = append(wire.AppendHead(u.body, wire.FrameOK, id, len(frame)), frame...)
+	if len(u.body) > 12<<20 {
+		u.flush()
+	}
+	return id, nil
+}
+
+func (u *uploader) flush() {
+	_, err := u.w.Upload(u.b.Context(), 1, u.session, bytes.NewReader(u.body), -1)
+	must(u.b, err)
+	u.body = u.body[:0]
+}
+
+// tree has 12 files in each directory and 60 of those in each above.
+func (u *uploader) tree(files int) cvd.Root {
+	top := cvd.NewBuilder(u.put)
+	for i := 0; files > 0; i++ {
+		mid := cvd.NewBuilder(u.put)
+		for j := 0; j < 60 && files > 0; j++ {
+			dir := cvd.NewBuilder(u.put)
+			for k := 0; k < 12 && files > 0; k++ {
+				u.seed++
+				files--
+				plain := binary.BigEndian.AppendUint64(make([]byte, cvd.InlineMax), u.seed)
+				id, err := u.put(plain)
+				must(u.b, err)
+				must(u.b, dir.Add(&cvd.Entry{Name: fmt.Sprintf("some file %02d", k), Type: cvd.File, Mode: 0o644,
+					Size: uint64(len(plain)), Content: cvd.Content{ID: id}}))
+			}
+			u.add(mid, dir, fmt.Sprintf("directory %02d", j))
+		}
+		u.add(top, mid, fmt.Sprintf("directory %06d", i))
+	}
+	tree, sums, err := top.Finish()
+	must(u.b, err)
+	plain, err := cvd.EncodeRoot(&cvd.Entry{Type: cvd.Dir, Mode: 0o755, Tree: tree, Sums: sums})
+	must(u.b, err)
+	id, err := u.put(plain)
+	must(u.b, err)
+	return cvd.Root(id)
+}
+
+func (u *uploader) add(to, dir *cvd.Builder, name string) {
+	tree, sums, err := dir.Finish()
+	must(u.b, err)
+	must(u.b, to.Add(&cvd.Entry{Name: name, Type: cvd.Dir, Mode: 0o755, Tree: tree, Sums: sums}))
 }

@@ -88,9 +88,9 @@ func TestKilledServer(t *testing.T) {
 	d := makeDesktop(t, 1, 60)
 	session := w.begin(t, 1, "desk")
 	rnd := newRand()
-	const part = 60
+	const part = 30
 	for round := range 8 {
-		acked := w.killedWhileUploading(t, session, d, part, time.Duration(20+rnd.IntN(400))*time.Millisecond)
+		acked := w.killedWhileUploading(t, session, d, part, time.Duration(rnd.IntN(150))*time.Millisecond)
 		var ids []chunk.ID
 		for _, n := range acked {
 			ids = append(ids, d.order[n*part:min((n+1)*part, len(d.order))]...)
@@ -200,7 +200,7 @@ func TestSweep(t *testing.T) {
 func TestTwoServers(t *testing.T) {
 	w := newWorld(t, Options{})
 	other := openWorld(t, w.dsn, w.volume, Options{})
-	d := makeDesktop(t, 1, 40)
+	d := makeDesktop(t, 1, 12)
 	session, second := w.begin(t, 1, "desk"), w.begin(t, 2, "desk of another")
 	var all sync.WaitGroup
 	for i, server := range []*world{w, other, w, other} {

@@ -47,7 +47,7 @@ func (w *world) flip(t *testing.T, id chunk.ID) {
 // it touches, and healed by an upload.
 func TestFlippedBit(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 20)
+	d := makeDesktop(t, 1, 8)
 	w.centralize(t, 1, "desk", d)
 	whole := w.commitUnder(t, "second", makeDesktop(t, 2, 5))
 	bad := d.order[3] // of the first file's, or a file's of its own
@@ -155,7 +155,7 @@ func TestLostPacks(t *testing.T) {
 // The index is made again from the packs alone, whole ones and one whose own index is lost.
 func TestRebuild(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 30)
+	d := makeDesktop(t, 1, 8)
 	snap := w.centralize(t, 1, "desk", d)
 	packs := w.packsOf(t)
 	info, err := os.Stat(packs[1])

@@ -18,11 +18,11 @@ func TestFullVolume(t *testing.T) {
 	}
 	w := newWorld(t, Options{})
 	dir := t.TempDir()
-	must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"))
+	must(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"))
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
 	w.exec(t, `delete from volumes`)
 	small := openWorld(t, w.dsn, dir, Options{})
-	d := makeDesktop(t, 1, 100)
+	d := makeDesktop(t, 1, 60)
 	session := small.begin(t, 1, "desk")
 	var acked int
 	var full error

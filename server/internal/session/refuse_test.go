@@ -17,7 +17,7 @@ import (
 // Invariant 8: what one device uploaded does not count for another, until it is proved in that session.
 func TestProof(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 20)
+	d := makeDesktop(t, 1, 8)
 	w.centralize(t, 1, "desk", d)
 	session := w.begin(t, 2, "other")
 	haves, err := w.Have(t.Context(), 2, session, d.order)

@@ -111,7 +111,8 @@ func (d *desktop) put(plain []byte) (chunk.ID, error) {
 	return d.chunks.Put(plain)
 }
 
-// makeDesktop makes dirs directories of 20 files, one in 40 of them large, from a seed.
+// makeDesktop makes dirs directories of 20 files, one in 40 of them large and the first of all so large that lists
+// name its chunks, from a seed.
 func makeDesktop(t testing.TB, seed uint64, dirs int) *desktop {
 	t.Helper()
 	d := &desktop{chunks: chunk.Map{}, files: map[chunk.ID][]byte{}}
@@ -121,8 +122,11 @@ func makeDesktop(t testing.TB, seed uint64, dirs int) *desktop {
 		b := cvd.NewBuilder(d.put)
 		for j := range 20 {
 			size := 1 + rnd.IntN(8000)
-			if rnd.IntN(40) == 0 {
-				size = chunk.WholeMax + rnd.IntN(6<<20)
+			switch {
+			case i+j == 0:
+				size = 6 << 20
+			case rnd.IntN(40) == 0:
+				size = chunk.WholeMax + rnd.IntN(600<<10)
 			}
 			must(t, b.Add(d.file(t, fmt.Sprintf("file %02d", j), randomText(rnd, size))))
 		}
@@ -280,7 +284,7 @@ func count(status map[chunk.ID]byte, want byte) (n int) {
 // Invariants 1 and 8: what was centralized comes back whole, to its device alone.
 func TestCentralizeAndFetch(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 60)
+	d := makeDesktop(t, 1, 20)
 	snap := w.centralize(t, 1, "desk", d)
 	if snap.Files != d.sums.Files || snap.Dirs != d.sums.Dirs || snap.Bytes != d.sums.Bytes || snap.Device != "device-1" {
 		t.Errorf("snapshot %+v, want the sums %+v", snap, d.sums)
@@ -304,7 +308,7 @@ func TestCentralizeAndFetch(t *testing.T) {
 // What a CVD has needs no second upload, and a root that it has no second walk.
 func TestSecondSnapshot(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 30)
+	d := makeDesktop(t, 1, 8)
 	first := w.centralize(t, 1, "desk", d)
 	session := w.begin(t, 1, "desk")
 	if sent := w.upload(t, 1, session, d); sent != 0 {
@@ -323,7 +327,7 @@ func TestSecondSnapshot(t *testing.T) {
 // Invariant 1: a commit that lacks a chunk names it, and goes through once it is there.
 func TestIncomplete(t *testing.T) {
 	w := newWorld(t, Options{})
-	d := makeDesktop(t, 1, 30)
+	d := makeDesktop(t, 1, 8)
 	for _, i := range []int{0, len(d.order) / 2, len(d.order) - 2, len(d.order) - 1} {
 		session := w.begin(t, 1, fmt.Sprintf("desk %d", i))
 		most := append(append([]chunk.ID{}, d.order[:i]...), d.order[i+1:]...)

@@ -69,15 +69,16 @@ func salvage(pack PackReader, plain []byte, fn func(Entry, error) error) error {
 		return err
 	}
 	r := bufio.NewReaderSize(io.NewSectionReader(pack, headerSize, max(size-headerSize, 0)), 256<<10)
-	record := make([]byte, slabCap)
+	var record []byte
 	for at := int64(headerSize); ; {
-		e, ok, err := nextRecord(r, record, at, size)
+		e, ok, err := nextRecord(r, &record, at, size)
 		if err != nil || !ok {
 			return err
 		}
-		damage := checkRecord(record[:RecordHead+int(e.Length)], &e)
+		record = record[:RecordHead+int(e.Length)]
+		damage := checkRecord(record, &e)
 		if damage == nil {
-			damage = checkFrame(record[RecordHead:RecordHead+int(e.Length)], &e, plain)
+			damage = checkFrame(record[RecordHead:], &e, plain)
 		}
 		if err := fn(e, damage); err != nil {
 			return err
@@ -86,7 +87,7 @@ func salvage(pack PackReader, plain []byte, fn func(Entry, error) error) error {
 	}
 }
 
-func nextRecord(r *bufio.Reader, record []byte, at, size int64) (e Entry, ok bool, err error) {
+func nextRecord(r *bufio.Reader, record *[]byte, at, size int64) (e Entry, ok bool, err error) {
 	head, err := r.Peek(RecordHead)
 	if err != nil || string(head[:4]) == indexMagic {
 		return e, false, ended(err)
@@ -95,7 +96,11 @@ func nextRecord(r *bufio.Reader, record []byte, at, size int64) (e Entry, ok boo
 	if e.Length > chunk.MaxFrame || e.Plain > chunk.MaxSize || e.end() > size {
 		return e, false, nil
 	}
-	_, err = io.ReadFull(r, record[:RecordHead+int(e.Length)])
+	n := RecordHead + int(e.Length)
+	if cap(*record) < n {
+		*record = make([]byte, n)
+	}
+	_, err = io.ReadFull(r, (*record)[:n])
 	return e, err == nil, ended(err)
 }
 

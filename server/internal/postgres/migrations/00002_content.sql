@@ -55,8 +55,11 @@ create table packs (
 );
 create index packs_unsettled on packs (state) where state <> 1;
 
--- Where a chunk lies. The columns are in this order, and id last, because then a row is 88 bytes; there is no foreign
--- key because its trigger would cost more than the row. A serial is never used twice.
+-- Where a chunk lies. There are as many rows as chunks, so they are kept small: the id is two halves of the one type of
+-- 16 bytes that Postgres has, and only the first is indexed (a second chunk with the same first half would take 2^64
+-- attempts to make, and is refused); there is no foreign key because its trigger would cost more than the row; and a
+-- damaged chunk, which is answered as missing so that an upload heals it, has the complement (~) of its length in
+-- plain_len, which is negative. A serial is never used twice.
 create sequence chunk_serials;
 create table chunks (
     serial    bigint  not null,
@@ -64,11 +67,11 @@ create table chunks (
     pack_off  integer not null,                           -- of the record in the pack
     frame_len integer not null,
     plain_len integer not null,
-    damaged   boolean not null default false,             -- answered as missing, so that an upload heals it
-    id        bytea   primary key
+    id_a      uuid    primary key,                        -- the first half of the id
+    id_b      uuid    not null                            -- the second
 );
 create index chunks_pack on chunks (pack_id);
-create index chunks_damaged on chunks (serial) where damaged;
+create index chunks_damaged on chunks (serial) where plain_len < 0;
 
 -- Files above 128 KiB as committed trees have them. cvd_id is whose commit said so: only to that CVD is it a fact,
 -- to others a hint, because nobody has hashed the whole file on the server.
