@@ -1,4 +1,8 @@
 // Package vfstest is the conformance suite of a desktop, run on the core and on every mount.
+//
+// A test makes a Tree, a desktop in memory with a model of what must be seen,
+// opens it over a fresh backing directory, and works on it through a System: the
+// core's own calls, or system calls on a mount. Run runs all of them on a Host.
 package vfstest
 
 import (
@@ -35,7 +39,10 @@ func (d Desktop) Dir(name string, entries ...cvd.Entry) cvd.Entry {
 }
 
 // File makes a file, in chunks of 100 KiB where it is larger than one.
-func (d Desktop) File(name string, body []byte) cvd.Entry {
+func (d Desktop) File(name string, body []byte) cvd.Entry { return d.FileOf(name, body, 100<<10) }
+
+// FileOf makes a file, in chunks of size bytes where it is larger than one.
+func (d Desktop) FileOf(name string, body []byte, size int) cvd.Entry {
 	e := cvd.Entry{Name: name, Type: cvd.File, Mode: 0o644, Size: uint64(len(body)), Mtime: cvd.Time{Sec: 1e9, Nsec: 123456789}}
 	switch {
 	case len(body) <= cvd.InlineMax:
@@ -45,17 +52,22 @@ func (d Desktop) File(name string, body []byte) cvd.Entry {
 	default:
 		var refs []cvd.Ref
 		for b := body; len(b) > 0; {
-			n := min(len(b), 100<<10)
+			n := min(len(b), size)
 			id, _ := d.Put(b[:n])
 			refs = append(refs, cvd.Ref{ID: id, Size: uint64(n)})
 			b = b[n:]
 		}
-		var err error
-		if e.Content, err = cvd.ListContent(chunk.Sum(body), refs, d.Put); err != nil {
-			d.T.Fatal(err)
-		}
+		e.Content = d.content(chunk.Sum(body), refs)
 	}
 	return e
+}
+
+func (d Desktop) content(id chunk.ID, refs []cvd.Ref) cvd.Content {
+	c, err := cvd.ListContent(id, refs, d.Put)
+	if err != nil {
+		d.T.Fatal(err)
+	}
+	return c
 }
 
 // Root makes a desktop of entries.
