@@ -24,6 +24,8 @@ type assembler struct {
 	names   map[[2]uint64]*named
 	sl      *slab
 	scratch []byte
+	// free are lists for pending entries, to be used again.
+	free [][]pending
 
 	root cvd.Root
 	sums cvd.Sums
@@ -129,6 +131,9 @@ func (a *assembler) enter(it *item) error {
 		it.facts = &facts{}
 	}
 	l := &level{it: *it, f: it.facts, payload: it.payload}
+	if n := len(a.free); n > 0 {
+		l.pending, a.free = a.free[n-1], a.free[:n-1]
+	}
 	if l.payload == nil {
 		l.payload = l.f.append(nil, cvd.Dir)
 	}
@@ -162,8 +167,17 @@ func (a *assembler) change(l *level) error {
 			return err
 		}
 	}
-	l.pending = nil
+	a.drop(l)
 	return nil
+}
+
+// drop empties the list of pending entries for other use.
+func (a *assembler) drop(l *level) {
+	if cap(l.pending) > 0 {
+		clear(l.pending)
+		a.free = append(a.free, l.pending[:0])
+		l.pending = nil
+	}
 }
 
 // add puts an unchanged entry into a node that changes.
@@ -313,6 +327,7 @@ func (a *assembler) leave(it *item) error {
 		return err
 	}
 	a.stack = a.stack[:len(a.stack)-1]
+	a.drop(l)
 	a.count.Dirs.Add(1)
 	p := pending{name: l.it.name, st: l.it.st, payload: l.payload, tree: tree, sums: sums}
 	if len(a.stack) == 0 {

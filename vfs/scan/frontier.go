@@ -112,6 +112,7 @@ func (f *frontier) more(n *node, l *lister) bool {
 	f.ahead -= len(n.ents)
 	f.wake.Broadcast()
 	f.mu.Unlock()
+	clear(n.ents)
 	n.ents = n.ents[:0]
 	if len(n.rest) == 0 {
 		return false

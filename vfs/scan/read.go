@@ -114,6 +114,7 @@ func (k *worker) attempt(ctx context.Context, j *job, f file) (left bool, err er
 
 // small reads a file into the slab.
 func (k *worker) small(j *job, f file) (left bool, err error) {
+	k.sl.fill()
 	off, n := len(k.sl.buf), int(j.st.Size)
 	buf := k.sl.buf[off : off+n]
 	id, err := k.whole(j, f, buf)

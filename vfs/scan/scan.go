@@ -204,7 +204,7 @@ func (s *scan) pass(rules *rules, root *node, sources []*source) *pass {
 		slabs: make(chan *slab, spareSlabs+s.Workers), spare: make(chan *slab, spareSlabs+s.Workers), finish: make(chan struct{}),
 	}
 	for range spareSlabs {
-		p.work.spare <- newSlab()
+		p.work.spare <- &slab{}
 	}
 	p.walk = &walker{
 		front: p.front, lister: newLister(rules, s.Placeholders), hook: s.Placeholders, sources: sources, jobs: p.work.jobs,

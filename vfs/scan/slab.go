@@ -33,7 +33,12 @@ type piece struct {
 // slabSlack is for list chunks of the files in a slab.
 const slabSlack = 64 << 10
 
-func newSlab() *slab { return &slab{buf: make([]byte, 0, slabSize+slabSlack)} }
+// fill makes sure that the slab has its buffer.
+func (sl *slab) fill() {
+	if sl.buf == nil {
+		sl.buf = make([]byte, 0, slabSize+slabSlack)
+	}
+}
 
 // room is how much of files fits.
 func (sl *slab) room() int { return slabSize - len(sl.buf) }
@@ -42,6 +47,7 @@ func (sl *slab) plain(p *piece) []byte { return sl.buf[p.off : p.off+p.len] }
 
 // add copies a chunk into the slab, which must have room.
 func (sl *slab) add(plain []byte) chunk.ID {
+	sl.fill()
 	id := chunk.Sum(plain)
 	sl.pieces = append(sl.pieces, piece{id, len(sl.buf), len(plain)})
 	sl.buf = append(sl.buf, plain...)

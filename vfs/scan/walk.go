@@ -131,6 +131,7 @@ func (w *walker) directory(n *node, it item, in inside) error {
 			whole = whole && ok
 		}
 	}
+	n.ents, n.rest, n.text = nil, nil, "" // others hold on to n for its descriptor and path
 	end := item{tag: tagLeave, n: n}
 	for i, s := range w.sources {
 		if !in[i] {
@@ -181,6 +182,7 @@ func (w *walker) entry(n *node, e *ent, in inside) (ok bool, err error) {
 // below walks a directory below.
 func (w *walker) below(e *ent, in inside) (ok bool, err error) {
 	n := e.kid
+	e.kid = nil
 	if err := w.front.need(w.ctx, n, w.lister); err != nil {
 		return false, err
 	}

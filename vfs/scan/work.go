@@ -46,7 +46,7 @@ type filed struct {
 // run works until there are no jobs any more and the assembler is through. After an error it only hands back the
 // jobs that are left: the walker ends when fail is called.
 func (w *work) run(ctx context.Context, fail func(error)) {
-	k := &worker{work: w, sl: newSlab()}
+	k := &worker{work: w, sl: &slab{}}
 	for jobs, finished := w.jobs, false; !finished; {
 		var err error
 		select {
