@@ -36,6 +36,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p := wire.ProblemOf(err)
 	switch {
+	case p.Status == http.StatusServiceUnavailable:
+		s.log.Warn("request put off", "method", r.Method, "path", r.URL.Path, "from", clientHost(r), "error", err)
 	case p.Status >= http.StatusInternalServerError:
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "from", clientHost(r), "error", err)
 	default:
