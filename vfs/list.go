@@ -69,16 +69,8 @@ func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source)
 	if err != nil {
 		return err
 	}
-	put := func(e *cvd.Entry) error { return f.store.Plant(d, e) }
-	for i := range node.Entries {
-		if err := put(&node.Entries[i]); err != nil {
-			return err
-		}
-	}
-	for _, c := range node.Children {
-		if err := cvd.ReadDir(ctx, src, c.ID, put); err != nil {
-			return err
-		}
+	if err := node.Each(ctx, src, func(e *cvd.Entry) error { return f.store.Plant(d, e) }); err != nil {
+		return err
 	}
 	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, m.Mtime); err != nil {
 		return err
