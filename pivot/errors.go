@@ -34,8 +34,11 @@ func (sh *shell) reasonError(why Reason) error {
 	case NoBacking:
 		return fmt.Errorf("%s: %w to %s; stream it first", l.Target, ErrNothing, l.Backing)
 	case WasReverted:
-		return fmt.Errorf("%s: %w (%s); say so to switch to it all the same, or remove %s", l.Target, ErrReverted,
-			sh.revertedWhy(), l.Work)
+		if sh.facts.Stage() == Reverting {
+			return fmt.Errorf("%s: %w (%s), and the old one is not back yet; revert again", l.Target, ErrReverted, sh.revertedWhy())
+		}
+		return fmt.Errorf("%s: %w (%s); ask for it again to switch to it all the same, or remove %s to drop it", l.Target,
+			ErrReverted, sh.revertedWhy(), l.Work)
 	case StillMounted:
 		return fmt.Errorf("%s: %w and would hide the desktop; unmount it, or choose a directory within that file system",
 			l.Target, ErrStillMounted)
@@ -52,7 +55,7 @@ func (sh *shell) reasonError(why Reason) error {
 }
 
 func adviceUnclear(l Layout) string {
-	return fmt.Sprintf("they have been moved or copied by somebody: if %s is the whole desktop, remove %s; "+
+	return fmt.Sprintf("they have been moved or copied by somebody: if %s is the whole desktop, take from %s what is needed and remove it; "+
 		"if not, make sure that the desktop lies at %s, remove %s and stream again", l.Target, l.Work, l.Backing, l.Mark)
 }
 

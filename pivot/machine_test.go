@@ -116,7 +116,10 @@ func (d simDisk) impossible(t *testing.T, a Action, goal Goal) (EventKind, bool)
 		if goal == Forward && (!d.clean || !d.flushed) {
 			t.Errorf("switched to what is not verified and synced: %+v", d)
 		}
-		return Error, d.mount != noMount || d.target == none || d.backing == none
+		if d.mount != noMount {
+			t.Errorf("switched beneath a mount: %+v", d)
+		}
+		return Error, d.target == none || d.backing == none
 	case RenameOver, RenameTo:
 		if !d.clean || !d.flushed {
 			t.Errorf("switched to what is not verified and synced: %+v", d)
@@ -240,6 +243,7 @@ func (x *explorer) step(n node) {
 		return
 	}
 	x.event(n, d, Error)
+	x.event(n, d, Unsupported) // whoever says so has done nothing
 	if kind, bad := d.impossible(x.t, n.action, n.state.Goal); bad {
 		x.event(n, d, kind)
 		return
@@ -252,6 +256,11 @@ func (x *explorer) step(n node) {
 	x.event(n, after, Done)
 	if n.action == FindHolders || n.action == Unmount {
 		x.event(n, d, Busy)
+	}
+	if n.state.Step == Peeking && d.mount == noMount {
+		again := d
+		again.mount = alive // somebody has mounted there
+		x.event(n, again, Done)
 	}
 	if n.state.Step == Peeking && d.mount == noMount && d.target == empty {
 		d.target, d.hadGap = gap, true // just before the look; and just after it:
@@ -369,6 +378,9 @@ func checkForward(t *testing.T, d simDisk) {
 	case s.Reason == NotClear && stage == Unclear && d.mount != noMount && d.blind:
 	default:
 		t.Errorf("forward with everything allowed: %v, reason %d\n%+v\n%+v", s.Step, s.Reason, d, after)
+	}
+	if s, _ := undisturbed(t, State{Replace: true}, d); d.mark && d.reverted && s.Step != Failed {
+		t.Errorf("what was reverted is switched to unasked: %+v", d)
 	}
 	s, after = undisturbed(t, State{}, d)
 	if s.Step == Failed && after.target != d.target {

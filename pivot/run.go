@@ -1,6 +1,7 @@
 package pivot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,9 +88,6 @@ func Accept(ctx context.Context, target string, report Reporter) (Result, error)
 // The new desktop goes back to the backing directory, from where Run switches to it only when told so by Again.
 // Programs that run in the new desktop keep what they have open.
 func Revert(ctx context.Context, target, why string, report Reporter) (Result, error) {
-	if why == "" {
-		why = "on request"
-	}
 	return execute(ctx, Options{Target: target, Report: report}, State{Goal: Back}, why)
 }
 
@@ -227,7 +225,7 @@ func (sh *shell) report(p Progress) {
 func (sh *shell) newWork(goal Goal) error {
 	if goal == Back {
 		m := *sh.mark
-		m.Reverted = sh.why
+		m.Reverted = cmp.Or(sh.why, m.Reverted, "on request") // a second try keeps the first one's reason
 		return writeMark(sh.layout.Mark, m)
 	}
 	m, err := newMark(sh.layout, sh.Replace && sh.facts.Target != Empty)

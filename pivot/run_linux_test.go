@@ -112,6 +112,25 @@ func TestTargetHoldsFiles(t *testing.T) {
 	}
 }
 
+// A target that is a mount point of its own cannot be switched: the run says so while everything still serves.
+func TestTargetIsAnotherMount(t *testing.T) {
+	w := newWorld(t, false)
+	if err := unix.Mount("tmpfs", w.Target, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	host, err := mountLoopback(w.Layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), options(w, host))
+	if !errors.Is(err, ErrStillMounted) || r.Unmounted || !strings.Contains(err.Error(), w.Target) {
+		t.Errorf("%+v %v", r, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(w.Target, "file")); string(got) != "new" {
+		t.Errorf("the mount does not serve any more: %v", err)
+	}
+}
+
 // Without exchange an empty TARGET is renamed over; an old desktop is refused, since it could not be kept.
 func TestFileSystemWithoutExchange(t *testing.T) {
 	restore := durable.SetFault(func(op durable.Op) error {
@@ -137,15 +156,13 @@ func TestFileSystemWithoutExchange(t *testing.T) {
 // A disk error at any operation is told with the system's own error; the desktop is the old one or the new one, the mount
 // serves unless Result says otherwise, nobody is held back, and a run when the disk is well again comes to the end.
 func TestDiskErrors(t *testing.T) {
-	for _, disk := range []error{syscall.ENOSPC, syscall.EIO} {
-		for _, oldTree := range []bool{false, true} {
-			at := 1
-			for diskError(t, disk, oldTree, at) {
-				at++
-			}
-			if at < 15 {
-				t.Errorf("only %d operations: the faults do not reach the work", at)
-			}
+	for disk, oldTree := range map[error]bool{syscall.ENOSPC: false, syscall.EIO: true} {
+		at := 1
+		for diskError(t, disk, oldTree, at) {
+			at++
+		}
+		if at < 15 {
+			t.Errorf("only %d operations: the faults do not reach the work", at)
 		}
 	}
 }
@@ -272,6 +289,59 @@ func TestWriteInTheGap(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(r.Old, "precious")); string(got) != "work" {
 		t.Errorf("%q %v", got, err)
+	}
+}
+
+// cancels is an Unmounter after which the run's context has ended.
+type cancels struct {
+	*loopback
+	cancel context.CancelFunc
+}
+
+func (c cancels) Unmount(ctx context.Context) error {
+	defer c.cancel()
+	return c.loopback.Unmount(ctx)
+}
+
+// Once the mount is gone a run that is cancelled still comes to its end: the desktop must not be nowhere.
+func TestCancelledInTheGap(t *testing.T) {
+	w, host := mounted(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options(w, host)
+	o.Unmount = cancels{host, cancel}
+	if r, err := Run(ctx, o); err != nil || r.Stage != Nothing {
+		t.Errorf("%+v %v", r, err)
+	}
+	w.clean(t, "cancelled")
+}
+
+// A revert that was broken off is finished by a revert; a run leaves it alone and says so.
+func TestBrokenRevert(t *testing.T) {
+	w, host := mounted(t, true)
+	o := options(w, host)
+	o.Replace = true
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	restore := durable.SetFault(func(op durable.Op) error {
+		if op.Name == durable.OpExchange {
+			return syscall.EIO
+		}
+		return nil
+	})
+	r, err := Revert(t.Context(), w.Target, "it does not start", nil)
+	restore()
+	if !errors.Is(err, syscall.EIO) || r.Stage != Reverting {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if _, err = Run(t.Context(), o); !errors.Is(err, ErrReverted) || !strings.Contains(err.Error(), "revert again") {
+		t.Errorf("run: %v", err)
+	}
+	if r, err = Revert(t.Context(), w.Target, "", nil); err != nil || r.Stage != Reverted || w.check(t, "revert again") {
+		t.Errorf("%+v %v", r, err)
+	}
+	if r, err := Recover(w.Target); err != nil || r.Why != "it does not start" {
+		t.Errorf("the first reason is forgotten: %q %v", r.Why, err)
 	}
 }
 
