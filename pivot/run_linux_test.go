@@ -345,6 +345,31 @@ func TestBrokenRevert(t *testing.T) {
 	}
 }
 
+// Leave to replace an old desktop does not make one of an empty mount point: what appears there later is somebody's file,
+// which is kept but never reverted to.
+func TestEmptyTargetIsNoOldDesktop(t *testing.T) {
+	w, host := mounted(t, false)
+	o := options(w, host)
+	o.Replace = true
+	restore := durable.SetFault(func(op durable.Op) error {
+		if op.Name == durable.OpExchange && !op.After {
+			return os.WriteFile(filepath.Join(w.Target, "precious"), []byte("work"), 0o600) // just after the last look
+		}
+		return nil
+	})
+	r, err := Run(t.Context(), o)
+	restore()
+	if err != nil || r.Stage != Proving || r.Old != w.Old {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if got, err := os.ReadFile(filepath.Join(r.Old, "precious")); string(got) != "work" {
+		t.Errorf("%q %v", got, err)
+	}
+	if _, err := Revert(t.Context(), w.Target, "", nil); !errors.Is(err, ErrNoOld) {
+		t.Errorf("revert to what is no desktop: %v", err)
+	}
+}
+
 // The old tree is removed only when nobody has mounted anything in it: removing would go on into that.
 func TestAcceptSparesMounts(t *testing.T) {
 	w, host := mounted(t, true)
