@@ -28,6 +28,6 @@
 //
 // # What changes meanwhile
 //
-// A file is taken as it was between two equal stats, and large files, which are read twice, only if both readings had the
+// A file is taken as it was between two equal stats, and a large file that is read twice only if both readings had the
 // same hash. A file that does not hold still is reported as unreadable, with ErrChanging.
 package scan

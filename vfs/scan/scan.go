@@ -200,7 +200,7 @@ func (s *scan) pass(rules *rules, root *node, sources []*source) *pass {
 	start := s.Now()
 	p := &pass{ship: newShipper(s.session, s.Count), front: newFrontier(), rules: rules, hook: s.Placeholders, number: s.Workers}
 	p.work = &work{
-		ship: p.ship, count: s.Count, hook: s.Placeholders, cut: s.Cut, now: s.Now, jobs: make(chan *job, 4096),
+		ship: p.ship, count: s.Count, hook: s.Placeholders, first: s.session.Info().Latest.IsZero(), cut: s.Cut, now: s.Now, jobs: make(chan *job, 4096),
 		slabs: make(chan *slab, spareSlabs+s.Workers), spare: make(chan *slab, spareSlabs+s.Workers), finish: make(chan struct{}),
 	}
 	for range spareSlabs {

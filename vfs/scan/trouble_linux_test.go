@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -37,14 +38,15 @@ func exact(t *testing.T, s *remotetest.Server, dir string) {
 
 // A large file that changes between its two readings is read again; one that never holds still is reported, not torn.
 func TestChangedBetweenReadings(t *testing.T) {
-	for _, calm := range []bool{true, false} {
+	for i := range 4 { // later, it is read but once
+		calm, clock := i&1 == 0, []func() time.Time{time.Now, later}[i>>1]
 		dir, s := t.TempDir(), remotetest.New(t)
 		path := filepath.Join(dir, "big")
 		must(t, os.WriteFile(path, random(1, 3<<20), 0o644))
 		var n int
 		var got error
 		_, err := Snapshot(context.Background(), s.Client("laptop"), Options{
-			Root: dir, CVD: "desk", Now: later,
+			Root: dir, CVD: "desk", Now: clock,
 			Cut: func(name string, head []byte) chunk.Cut { // between the first reading and the second
 				if n++; n == 1 || !calm {
 					f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -14,6 +14,8 @@ type work struct {
 	ship  *shipper
 	count *Counters
 	hook  Placeholders
+	// first: the desktop has no snapshot yet.
+	first bool
 	cut   func(name string, head []byte) chunk.Cut
 	jobs  chan *job
 	// slabs are full ones on their way to a worker, spare empty ones: both have room for all of them.
