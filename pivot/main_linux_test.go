@@ -232,9 +232,10 @@ func mountWith(l Layout, options fuse.MountOptions) (*loopback, error) {
 	if err != nil {
 		return nil, err
 	}
-	zero := time.Duration(0)
+	// The kernel remembers attributes, as it does for the real host: also those of a mount whose server has died.
+	zero, hour := time.Duration(0), time.Hour
 	server, err := fs.Mount(l.Target, root, &fs.Options{
-		MountOptions: options, EntryTimeout: &zero, AttrTimeout: &zero,
+		MountOptions: options, EntryTimeout: &zero, AttrTimeout: &hour,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount at %s: %w", l.Target, err)
