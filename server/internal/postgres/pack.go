@@ -100,6 +100,22 @@ func (db *DB) Packs(ctx context.Context, ids []int32) ([]Pack, error) {
 		`select id, volume_id, name from packs where id = any($1) and state in (1, 2)`, pq.Array(ids))
 }
 
+// PackSizes says how many chunks were written into each of these packs.
+func (db *DB) PackSizes(ctx context.Context, ids []int32) (map[int32]int, error) {
+	type size struct {
+		id int32
+		n  int
+	}
+	all, err := rows(ctx, db, "look at packs", func(rs *sql.Rows) (s size, err error) {
+		return s, rs.Scan(&s.id, &s.n)
+	}, `select id, chunks from packs where id = any($1)`, pq.Array(ids))
+	m := make(map[int32]int, len(all))
+	for _, s := range all {
+		m[s.id] = s.n
+	}
+	return m, err
+}
+
 // PacksAfter lists at most n packs with larger ids than after that hold chunks, by id.
 func (db *DB) PacksAfter(ctx context.Context, after int32, n int) ([]Pack, error) {
 	return rows(ctx, db, "list packs", scanPack,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/looming-project/looming/server/internal/postgres"
@@ -37,16 +38,20 @@ func (s *Service) locate(ctx context.Context, ids []chunk.ID) (map[chunk.ID]post
 	return found, s.lookup(ctx, unknown, found)
 }
 
-// packWorth is how many chunks of one batch must lie in a pack for its whole index to be read: it answers many
-// lookups to come at a tenth of their cost.
-const packWorth = 64
+// Reading the index of a whole pack costs, for each chunk, about a tenth of looking one up: it is done where many
+// of a batch lie in it, and at most packRows at a time.
+const (
+	packGain = 8
+	packRows = 1 << 15
+	probes   = 32
+)
 
 // lookup asks the database about the unknown.
 func (s *Service) lookup(ctx context.Context, unknown []chunk.ID, found map[chunk.ID]postgres.Chunk) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	for len(unknown) > 2*packWorth {
+	for len(unknown) > 4*probes {
 		packs, err := s.sample(ctx, unknown)
 		if err != nil {
 			return err
@@ -78,9 +83,8 @@ func (s *Service) lookup(ctx context.Context, unknown []chunk.ID, found map[chun
 	return nil
 }
 
-// sample finds, by every so-manieth chunk, at most four packs in which many of them lie.
+// sample finds, by every so-manieth chunk, packs in which so many of them lie that their indexes are worth reading.
 func (s *Service) sample(ctx context.Context, unknown []chunk.ID) ([]int32, error) {
-	const probes = 32
 	ids := make([]chunk.ID, 0, probes)
 	for i := range probes {
 		ids = append(ids, unknown[i*len(unknown)/probes])
@@ -89,18 +93,24 @@ func (s *Service) sample(ctx context.Context, unknown []chunk.ID) ([]int32, erro
 	if err != nil {
 		return nil, err
 	}
-	n := map[int32]int{}
+	hits := map[int32]int{}
 	for _, c := range chunks {
-		n[c.Pack]++
+		hits[c.Pack]++
 	}
-	var packs []int32
-	for pack, hits := range n {
-		if hits*len(unknown)/probes >= packWorth && hits > 1 {
-			packs = append(packs, pack)
+	packs := slices.SortedFunc(maps.Keys(hits), func(a, b int32) int { return hits[b] - hits[a] })
+	sizes, err := s.db.PackSizes(ctx, packs)
+	if err != nil {
+		return nil, err
+	}
+	rows := 0
+	return slices.DeleteFunc(packs, func(id int32) bool {
+		expected := hits[id] * len(unknown) / probes
+		if hits[id] < 2 || expected*packGain < sizes[id] || rows+sizes[id] > packRows {
+			return true
 		}
-	}
-	slices.SortFunc(packs, func(a, b int32) int { return n[b] - n[a] })
-	return packs[:min(len(packs), 4)], nil
+		rows += sizes[id]
+		return false
+	}), nil
 }
 
 // read fills in the frames of records, in buf or grown from it. What cannot be
