@@ -25,8 +25,10 @@ type cvdDoc struct {
 }
 
 func cvdDocument(r *postgres.DesktopRow) cvdDoc {
-	return cvdDoc{Name: r.Name, Owner: r.Owner, Created: r.Created.UTC(), Snapshots: r.Snapshots, Latest: r.Latest, LastSnapshot: utc(r.LatestAt),
-		LogicalBytes: r.LogicalBytes, StoredBytes: r.StoredBytes, UniqueBytes: r.UniqueBytes}
+	return cvdDoc{
+		Name: r.Name, Owner: r.Owner, Created: r.Created.UTC(), Snapshots: r.Snapshots, Latest: r.Latest, LastSnapshot: utc(r.LatestAt),
+		LogicalBytes: r.LogicalBytes, StoredBytes: r.StoredBytes, UniqueBytes: r.UniqueBytes,
+	}
 }
 
 func (s *Server) adminCVDs(w http.ResponseWriter, r *http.Request, _ string) error {

@@ -29,9 +29,11 @@ type deviceDoc struct {
 }
 
 func documentOf(d *postgres.Device) deviceDoc {
-	return deviceDoc{Name: d.Name, Host: d.Host, OS: d.OS, State: string(d.State), Fingerprint: hex.EncodeToString(d.Fingerprint[:]),
+	return deviceDoc{
+		Name: d.Name, Host: d.Host, OS: d.OS, State: string(d.State), Fingerprint: hex.EncodeToString(d.Fingerprint[:]),
 		Online:  d.State == postgres.Approved && time.Since(d.LastSeen) < postgres.Online,
-		Address: d.Address, Created: d.Created.UTC(), LastSeen: utc(d.LastSeen), ApprovedAt: utc(d.ApprovedAt), ApprovedBy: d.ApprovedBy}
+		Address: d.Address, Created: d.Created.UTC(), LastSeen: utc(d.LastSeen), ApprovedAt: utc(d.ApprovedAt), ApprovedBy: d.ApprovedBy,
+	}
 }
 
 // utc leaves the zero time alone.

@@ -20,10 +20,29 @@ func TestAdminIsForAdmins(t *testing.T) {
 	s := serve(t, pgtest.Database(t))
 	device := s.approved("desk")
 	for _, c := range []struct{ method, path string }{
-		{"GET", "devices"}, {"GET", "devices/desk"}, {"POST", "devices/desk/approve"}, {"POST", "devices/desk/revoke"}, {"DELETE", "devices/desk"},
-		{"GET", "tokens"}, {"POST", "tokens"}, {"DELETE", "tokens/1"}, {"GET", "cvds"}, {"GET", "cvds/x"}, {"GET", "cvds/x/snapshots"},
-		{"POST", "cvds/x/assign"}, {"DELETE", "cvds/x/assign/desk"}, {"GET", "streams"}, {"GET", "volumes"}, {"POST", "volumes"},
-		{"GET", "stats"}, {"GET", "audit"}, {"POST", "verify"}, {"GET", "users"}, {"POST", "users"}, {"PUT", "users/root/password"}, {"DELETE", "users/root"},
+		{"GET", "devices"},
+		{"GET", "devices/desk"},
+		{"POST", "devices/desk/approve"},
+		{"POST", "devices/desk/revoke"},
+		{"DELETE", "devices/desk"},
+		{"GET", "tokens"},
+		{"POST", "tokens"},
+		{"DELETE", "tokens/1"},
+		{"GET", "cvds"},
+		{"GET", "cvds/x"},
+		{"GET", "cvds/x/snapshots"},
+		{"POST", "cvds/x/assign"},
+		{"DELETE", "cvds/x/assign/desk"},
+		{"GET", "streams"},
+		{"GET", "volumes"},
+		{"POST", "volumes"},
+		{"GET", "stats"},
+		{"GET", "audit"},
+		{"POST", "verify"},
+		{"GET", "users"},
+		{"POST", "users"},
+		{"PUT", "users/root/password"},
+		{"DELETE", "users/root"},
 	} {
 		path := "/v1/admin/" + c.path
 		want(t, c.method+" "+path+" of a device", device.do(c.method, path, nil, nil), wire.ErrDenied)
@@ -46,8 +65,10 @@ func TestAdminIsAudited(t *testing.T) {
 	must(t, s.admin("POST", "/v1/admin/verify", nil, nil))
 	rows, err := s.db.Audits(t.Context(), 100)
 	must(t, err)
-	for _, what := range []string{"approve device desk", "revoke device desk", "remove device desk", "add user eve", "set password eve",
-		"remove user eve", "create enrolment token 1", "verify "} {
+	for _, what := range []string{
+		"approve device desk", "revoke device desk", "remove device desk", "add user eve", "set password eve",
+		"remove user eve", "create enrolment token 1", "verify ",
+	} {
 		found := false
 		for _, r := range rows {
 			found = found || r.What+" "+r.Subject == what && r.Who == "admin:root" && r.Address == "127.0.0.1" && !r.Refused
@@ -78,8 +99,10 @@ func TestAdminPages(t *testing.T) {
 		}
 		return all
 	}
-	for query, want := range map[string]string{"": "abcde", "sort=-name": "edcba", "sort=name&desc=true": "edcba", "limit=2": "ab",
-		"limit=2&offset=4": "e", "sort=state&limit=3&offset=1": "bcd", "q=HOST-B": "b", "q=%25": "", "state=pending": "abcde", "state=approved": ""} {
+	for query, want := range map[string]string{
+		"": "abcde", "sort=-name": "edcba", "sort=name&desc=true": "edcba", "limit=2": "ab",
+		"limit=2&offset=4": "e", "sort=state&limit=3&offset=1": "bcd", "q=HOST-B": "b", "q=%25": "", "state=pending": "abcde", "state=approved": "",
+	} {
 		if got := names(query); got != want {
 			t.Errorf("?%s: %q, want %q", query, got, want)
 		}
@@ -151,8 +174,10 @@ func TestConsoleLogin(t *testing.T) {
 func TestStreams(t *testing.T) {
 	s := serve(t, pgtest.Database(t))
 	c := s.approved("desk")
-	p := wire.Progress{Kind: "stream", CVD: "cvd", Target: "/srv/\xff", Phase: "filling", BytesDone: 5, BytesTotal: 10, StartDone: 1, StartTotal: 1,
-		Rate: 100, ETA: 7, Misses: make([]wire.Miss, 30)}
+	p := wire.Progress{
+		Kind: "stream", CVD: "cvd", Target: "/srv/\xff", Phase: "filling", BytesDone: 5, BytesTotal: 10, StartDone: 1, StartTotal: 1,
+		Rate: 100, ETA: 7, Misses: make([]wire.Miss, 30),
+	}
 	must(t, c.do("POST", "/v1/progress", p, nil))
 	must(t, c.do("POST", "/v1/progress", wire.Progress{Kind: "snapshot", CVD: "cvd", Phase: "done", BytesRead: 3}, nil))
 	want(t, "a kind that is none", c.do("POST", "/v1/progress", wire.Progress{Kind: "x"}, nil), wire.ErrInvalid)
@@ -201,9 +226,11 @@ func TestMetrics(t *testing.T) {
 	must(t, c.do("GET", "/v1/cvds/secret-name/snapshots", nil, nil))
 	var text []byte
 	must(t, c.do("GET", "/metrics", nil, &text))
-	for _, line := range []string{`looming_requests_total{route="POST /v1/sessions",status="200"} 1`,
+	for _, line := range []string{
+		`looming_requests_total{route="POST /v1/sessions",status="200"} 1`,
 		`looming_requests_total{route="GET /v1/cvds/{cvd}/snapshots",status="200"} 1`, "looming_sessions_total 1", "go_goroutines",
-		"looming_database_connections ", "looming_received_bytes_total", "looming_sent_bytes_total", "looming_packs_total 0"} {
+		"looming_database_connections ", "looming_received_bytes_total", "looming_sent_bytes_total", "looming_packs_total 0",
+	} {
 		if !strings.Contains(string(text), line) {
 			t.Errorf("no %q in the metrics", line)
 		}

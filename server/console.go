@@ -109,8 +109,10 @@ func (f face) Snapshots(ctx context.Context, name string, q console.Query) (cons
 	p.Total = total
 	for i := range list {
 		s := &list[i]
-		p.Items = append(p.Items, console.Snapshot{ID: s.ID.String(), CVD: s.CVD, Device: s.Device, At: s.Committed.UTC(),
-			Files: int64(s.Files), LogicalBytes: int64(s.Bytes), NewBytes: s.NewBytes})
+		p.Items = append(p.Items, console.Snapshot{
+			ID: s.ID.String(), CVD: s.CVD, Device: s.Device, At: s.Committed.UTC(),
+			Files: int64(s.Files), LogicalBytes: int64(s.Bytes), NewBytes: s.NewBytes,
+		})
 	}
 	return p, err
 }

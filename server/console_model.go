@@ -110,8 +110,10 @@ func (f face) desktopsAndVolumes(ctx context.Context, m *console.Model) error {
 
 func (f face) totals(ctx context.Context, reports []postgres.Progress) (console.Totals, error) {
 	c, err := f.db.Counts(ctx)
-	t := console.Totals{Endpoints: c.Devices, Online: c.Online, Pending: c.Pending, Desktops: c.Desktops, Snapshots: c.Snapshots,
-		LogicalBytes: c.Logical, StoredBytes: c.Stored}
+	t := console.Totals{
+		Endpoints: c.Devices, Online: c.Online, Pending: c.Pending, Desktops: c.Desktops, Snapshots: c.Snapshots,
+		LogicalBytes: c.Logical, StoredBytes: c.Stored,
+	}
 	t.DedupSavedBytes = max(0, c.Logical-c.Plain)
 	t.CompressionSavedBytes = c.Logical - c.Stored - t.DedupSavedBytes
 	for i := range reports {
@@ -149,13 +151,17 @@ func activitiesOf(reports []postgres.Progress) map[string]string {
 }
 
 func endpoint(d *postgres.DeviceRow, doing map[string]string) console.Endpoint {
-	return console.Endpoint{ID: d.Name, Name: d.Name, Hostname: d.Host, Address: d.Address, OS: d.OS, State: console.State(d.State),
-		Online: d.Online, LastSeen: d.LastSeen, Activity: doing[d.Name]}
+	return console.Endpoint{
+		ID: d.Name, Name: d.Name, Hostname: d.Host, Address: d.Address, OS: d.OS, State: console.State(d.State),
+		Online: d.Online, LastSeen: d.LastSeen, Activity: doing[d.Name],
+	}
 }
 
 func desktop(r *postgres.DesktopRow) console.Desktop {
-	d := console.Desktop{Name: r.Name, Owner: r.Owner, Snapshots: int64(r.Snapshots), LastSnapshot: r.LatestAt,
-		LogicalBytes: r.LogicalBytes, StoredBytes: r.StoredBytes, UniqueBytes: r.UniqueBytes}
+	d := console.Desktop{
+		Name: r.Name, Owner: r.Owner, Snapshots: int64(r.Snapshots), LastSnapshot: r.LatestAt,
+		LogicalBytes: r.LogicalBytes, StoredBytes: r.StoredBytes, UniqueBytes: r.UniqueBytes,
+	}
 	if r.AllLogicalBytes > 0 {
 		d.SavedBytes = r.AllLogicalBytes - r.UniqueBytes
 		d.SavedShare = float64(d.SavedBytes) / float64(r.AllLogicalBytes)
@@ -196,8 +202,10 @@ func stream(p *postgres.Progress) console.Stream {
 }
 
 func upload(p *postgres.Progress) console.Upload {
-	u := console.Upload{ID: p.Device + ":" + p.CVD, Device: p.Device, CVD: p.CVD, FilesDone: count64(p.FilesDone),
-		BytesRead: count64(p.BytesRead), BytesSent: count64(p.BytesSent), Current: p.Current, Started: p.Started, Updated: p.Updated}
+	u := console.Upload{
+		ID: p.Device + ":" + p.CVD, Device: p.Device, CVD: p.CVD, FilesDone: count64(p.FilesDone),
+		BytesRead: count64(p.BytesRead), BytesSent: count64(p.BytesSent), Current: p.Current, Started: p.Started, Updated: p.Updated,
+	}
 	u.Phase, u.Message = phaseOf(p)
 	if u.Phase != console.Committed && u.Phase != console.Failed && u.Phase != console.Offline {
 		u.BytesPerSecond = int64(finite(p.Rate))

@@ -45,8 +45,10 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName("device", req.Name); err != nil {
 		return err
 	}
-	d, err := s.db.Enrol(r.Context(), postgres.Enrolment{Name: req.Name, Host: clean(req.Host, 255), OS: clean(req.OS, 255),
-		Address: clientHost(r), Fingerprint: csr.Fingerprint(), Token: req.Token})
+	d, err := s.db.Enrol(r.Context(), postgres.Enrolment{
+		Name: req.Name, Host: clean(req.Host, 255), OS: clean(req.OS, 255),
+		Address: clientHost(r), Fingerprint: csr.Fingerprint(), Token: req.Token,
+	})
 	if err != nil {
 		if errors.Is(err, wire.ErrDenied) || errors.Is(err, wire.ErrConflict) {
 			s.refuse(r, "enrol", req.Name, err)
@@ -86,8 +88,10 @@ func (s *Server) certify(ctx context.Context, d postgres.Device, csr ca.Request)
 	if err != nil {
 		return "", err
 	}
-	err = s.db.AddCertificate(ctx, d.ID, postgres.Certificate{Serial: issued.Serial, Fingerprint: csr.Fingerprint(),
-		PEM: string(issued.PEM), NotAfter: issued.NotAfter})
+	err = s.db.AddCertificate(ctx, d.ID, postgres.Certificate{
+		Serial: issued.Serial, Fingerprint: csr.Fingerprint(),
+		PEM: string(issued.PEM), NotAfter: issued.NotAfter,
+	})
 	if err != nil {
 		return "", err
 	}

@@ -31,8 +31,10 @@ func newMetrics(s *Server) *metrics {
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "looming_requests_total", Help: "Requests answered."},
 			[]string{"route", "status"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "looming_request_seconds", Help: "How long requests took.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9)}, []string{"route"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "looming_request_seconds", Help: "How long requests took.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"route"}),
 		bytesIn:  prometheus.NewCounter(prometheus.CounterOpts{Name: "looming_received_bytes_total", Help: "Bytes of request bodies."}),
 		bytesOut: prometheus.NewCounter(prometheus.CounterOpts{Name: "looming_sent_bytes_total", Help: "Bytes of answers."}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "looming_requests_in_flight", Help: "Requests under way."}),
@@ -42,8 +44,10 @@ func newMetrics(s *Server) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.bytesIn, m.bytesOut, m.inFlight, m.panics, m.refusals,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "looming_build_info", Help: "Always 1.",
-			ConstLabels: prometheus.Labels{"version": s.version}}, func() float64 { return 1 }))
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "looming_build_info", Help: "Always 1.",
+			ConstLabels: prometheus.Labels{"version": s.version},
+		}, func() float64 { return 1 }))
 	m.registerPool(s)
 	m.registerContent(s)
 	return m

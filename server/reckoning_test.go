@@ -23,8 +23,10 @@ func TestReckoning(t *testing.T) {
 			for _, serial := range rapid.SliceOfN(rapid.IntRange(1, chunks), 0, 10).Draw(t, "set") {
 				sets[i][uint64(serial)] = true
 			}
-			r.snapshots[i] = postgres.SnapshotCost{Seq: int64(i), CVD: int64(rapid.IntRange(1, desktops).Draw(t, "cvd")),
-				ID: cvd.SnapshotID{1, byte(i), byte(i >> 8)}, Bytes: int64(100 + i)}
+			r.snapshots[i] = postgres.SnapshotCost{
+				Seq: int64(i), CVD: int64(rapid.IntRange(1, desktops).Draw(t, "cvd")),
+				ID: cvd.SnapshotID{1, byte(i), byte(i >> 8)}, Bytes: int64(100 + i),
+			}
 		}
 		r.load = func(c *postgres.SnapshotCost) (*roaring64.Bitmap, error) {
 			b := roaring64.New()

@@ -38,8 +38,10 @@ func childServes() bool {
 	if data == "" {
 		return false
 	}
-	err := Serve(context.Background(), ServeOptions{Data: data, Listen: "127.0.0.1:0", Ready: func(a Address) { os.Stdout.WriteString(a.URL + "\n") },
-		Options: Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}})
+	err := Serve(context.Background(), ServeOptions{
+		Data: data, Listen: "127.0.0.1:0", Ready: func(a Address) { os.Stdout.WriteString(a.URL + "\n") },
+		Options: Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))},
+	})
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)

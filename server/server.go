@@ -100,7 +100,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.console.Run(ctx) })
 	g.Go(func() error { return s.tidy(ctx) })
 	g.Go(func() error { return s.again(ctx, "working out what desktops cost", s.keepFigures) })
-	g.Go(func() error { return s.content.Run(ctx) })
+	g.Go(func() error { return s.runTransfer(ctx) })
 	return g.Wait()
 }
 

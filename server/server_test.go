@@ -76,8 +76,10 @@ func serve(t *testing.T, dsn string) *served {
 	t.Helper()
 	s := &served{t: t, logs: &logs{}}
 	var err error
-	s.Server, err = Open(t.Context(), Options{Database: dsn, Volumes: []string{t.TempDir()}, Version: "test",
-		Log: slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	s.Server, err = Open(t.Context(), Options{
+		Database: dsn, Volumes: []string{t.TempDir()}, Version: "test",
+		Log: slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +132,10 @@ func (c *client) use(cert tls.Certificate) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(c.s.authority)
 	c.cert = cert
-	t := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }}}
+	t := &http.Transport{TLSClientConfig: &tls.Config{
+		RootCAs: pool, MinVersion: tls.VersionTLS13,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil },
+	}}
 	c.s.t.Cleanup(t.CloseIdleConnections)
 	c.http = &http.Client{Transport: t}
 }

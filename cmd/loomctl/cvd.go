@@ -54,7 +54,8 @@ func (p *program) cvdList() *cobra.Command {
 }
 
 func (p *program) cvdShow() *cobra.Command {
-	return &cobra.Command{Use: "show CVD", Short: "Show one desktop", Args: cobra.ExactArgs(1),
+	return &cobra.Command{
+		Use: "show CVD", Short: "Show one desktop", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -73,11 +74,13 @@ func (p *program) cvdShow() *cobra.Command {
 					"snapshots", d.Snapshots, "latest", latest, "taken", ago(d.LastSnapshot), "size", size(d.LogicalBytes),
 					"stored", size(d.StoredBytes), "of that its own", size(d.UniqueBytes))
 			})
-		}}
+		},
+	}
 }
 
 func (p *program) cvdAssign() *cobra.Command {
-	return &cobra.Command{Use: "assign CVD DEVICE", Short: "Let a device read a desktop that is not its own", Args: cobra.ExactArgs(2),
+	return &cobra.Command{
+		Use: "assign CVD DEVICE", Short: "Let a device read a desktop that is not its own", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -87,11 +90,13 @@ func (p *program) cvdAssign() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "%s may read %s", args[1], args[0])
-		}}
+		},
+	}
 }
 
 func (p *program) cvdUnassign() *cobra.Command {
-	return &cobra.Command{Use: "unassign CVD DEVICE", Short: "Take that back", Args: cobra.ExactArgs(2),
+	return &cobra.Command{
+		Use: "unassign CVD DEVICE", Short: "Take that back", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -101,7 +106,8 @@ func (p *program) cvdUnassign() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "%s may not read %s any more", args[1], args[0])
-		}}
+		},
+	}
 }
 
 type snapshot struct {
@@ -112,7 +118,8 @@ type snapshot struct {
 
 func (p *program) snapshotCommand() *cobra.Command {
 	noun := &cobra.Command{Use: "snapshot", Short: "Snapshots of desktops", Aliases: []string{"snapshots"}}
-	noun.AddCommand(&cobra.Command{Use: "list CVD", Short: "List the snapshots of a desktop, the newest first", Args: cobra.ExactArgs(1),
+	noun.AddCommand(&cobra.Command{
+		Use: "list CVD", Short: "List the snapshots of a desktop, the newest first", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -127,6 +134,7 @@ func (p *program) snapshotCommand() *cobra.Command {
 					return []any{s.ID, s.Taken.Local().Format("2006-01-02 15:04:05"), s.Device, s.Files, size(int64(s.Bytes)), size(s.NewBytes), s.Unreadable}
 				})
 			})
-		}})
+		},
+	})
 	return noun
 }

@@ -70,7 +70,8 @@ func showDevice(w io.Writer, d device) {
 }
 
 func (p *program) deviceShow() *cobra.Command {
-	return &cobra.Command{Use: "show NAME", Short: "Show one device", Args: cobra.ExactArgs(1),
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show one device", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -81,7 +82,8 @@ func (p *program) deviceShow() *cobra.Command {
 				return err
 			}
 			return say(p, cmd, doc, showDevice)
-		}}
+		},
+	}
 }
 
 func (p *program) deviceApprove() *cobra.Command {
@@ -118,7 +120,8 @@ func (p *program) deviceChange(verb, what, told string) *cobra.Command {
 }
 
 func (p *program) deviceRemove() *cobra.Command {
-	return &cobra.Command{Use: "remove NAME", Short: "Forget a device; its desktops stay", Args: cobra.ExactArgs(1),
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Forget a device; its desktops stay", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -128,5 +131,6 @@ func (p *program) deviceRemove() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "removed %s", args[0])
-		}}
+		},
+	}
 }

@@ -67,8 +67,15 @@ func loomctl(t *testing.T, args ...string) (code int, stdout, stderr string) {
 // Every command works on a new server, as text and as one JSON document.
 func TestCommands(t *testing.T) {
 	for _, c := range []struct{ args, text string }{
-		{"device list", "no devices"}, {"token list", "no tokens"}, {"cvd list", "no desktops"}, {"stream list", "nothing goes on"},
-		{"volume list", "volume"}, {"stats", "endpoints"}, {"verify", "0 damaged"}, {"user list", "admin"}, {"audit list", "add user"},
+		{"device list", "no devices"},
+		{"token list", "no tokens"},
+		{"cvd list", "no desktops"},
+		{"stream list", "nothing goes on"},
+		{"volume list", "volume"},
+		{"stats", "endpoints"},
+		{"verify", "0 damaged"},
+		{"user list", "admin"},
+		{"audit list", "add user"},
 	} {
 		args := strings.Fields(c.args)
 		if code, out, errs := loomctl(t, args...); code != exit.OK || !strings.Contains(out, c.text) {
@@ -106,11 +113,19 @@ func TestChanges(t *testing.T) {
 		args string
 		code int
 	}{
-		{"user add eve --password-file " + file, exit.OK}, {"user add eve --password-file " + file, exit.Conflict},
-		{"user passwd eve", exit.OK}, {"admin passwd nobody", exit.NotFound}, {"user remove eve", exit.OK},
-		{"user remove eve", exit.NotFound}, {"user remove admin", exit.Conflict}, {"user add b/c", exit.Failed},
-		{"volume add relative", exit.UsageCode}, {"volume add " + t.TempDir(), exit.OK},
-		{"cvd assign x y", exit.NotFound}, {"snapshot list x", exit.NotFound}, {"device list --state odd", exit.UsageCode},
+		{"user add eve --password-file " + file, exit.OK},
+		{"user add eve --password-file " + file, exit.Conflict},
+		{"user passwd eve", exit.OK},
+		{"admin passwd nobody", exit.NotFound},
+		{"user remove eve", exit.OK},
+		{"user remove eve", exit.NotFound},
+		{"user remove admin", exit.Conflict},
+		{"user add b/c", exit.Failed},
+		{"volume add relative", exit.UsageCode},
+		{"volume add " + t.TempDir(), exit.OK},
+		{"cvd assign x y", exit.NotFound},
+		{"snapshot list x", exit.NotFound},
+		{"device list --state odd", exit.UsageCode},
 	} {
 		if code, out, errs := loomctl(t, strings.Fields(c.args)...); code != c.code {
 			t.Errorf("%s: code %d, want %d: %s %s", c.args, code, c.code, out, errs)

@@ -28,7 +28,8 @@ type volume struct {
 
 func (p *program) volumeCommand() *cobra.Command {
 	noun := &cobra.Command{Use: "volume", Short: "Places for packs", Aliases: []string{"volumes"}}
-	noun.AddCommand(&cobra.Command{Use: "list", Short: "List volumes", Args: cobra.NoArgs,
+	noun.AddCommand(&cobra.Command{
+		Use: "list", Short: "List volumes", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -43,7 +44,9 @@ func (p *program) volumeCommand() *cobra.Command {
 					return []any{v.URL, v.Packs, size(v.Bytes), size(v.Free), size(v.Total), first(v.Problem, "well")}
 				})
 			})
-		}}, &cobra.Command{Use: "add URL", Short: "Add a place for packs, as the server sees it", Args: cobra.ExactArgs(1),
+		},
+	}, &cobra.Command{
+		Use: "add URL", Short: "Add a place for packs, as the server sees it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !filepath.IsAbs(args[0]) && !strings.Contains(args[0], "://") {
 				return exit.Usage("%q: want an absolute path on the server, or a URL", args[0])
@@ -56,7 +59,8 @@ func (p *program) volumeCommand() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "added %s", args[0])
-		}})
+		},
+	})
 	return noun
 }
 
@@ -78,7 +82,8 @@ type stats struct {
 }
 
 func (p *program) statsCommand() *cobra.Command {
-	return &cobra.Command{Use: "stats", Short: "What there is, what it costs, what was saved", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "stats", Short: "What there is, what it costs, what was saved", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -96,7 +101,8 @@ func (p *program) statsCommand() *cobra.Command {
 					"saved", size(s.DedupSavedBytes)+" by deduplication, "+size(s.CompressionSavedBytes)+" by compression",
 					"packs", fmt.Sprintf("%d, %s", s.Packs, size(s.PackBytes)), "server", s.Version)
 			})
-		}}
+		},
+	}
 }
 
 type report struct {
@@ -123,7 +129,8 @@ type report struct {
 }
 
 func (p *program) verifyCommand() *cobra.Command {
-	return &cobra.Command{Use: "verify", Short: "Read all packs again: what is damaged, and which files it touches", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "verify", Short: "Read all packs again: what is damaged, and which files it touches", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -137,7 +144,8 @@ func (p *program) verifyCommand() *cobra.Command {
 				return err
 			}
 			return verdict(doc)
-		}}
+		},
+	}
 }
 
 func showReport(w io.Writer, r report) {

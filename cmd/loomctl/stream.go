@@ -48,11 +48,13 @@ const watchEvery = 2 * time.Second
 func (p *program) streamCommand() *cobra.Command {
 	noun := &cobra.Command{Use: "stream", Short: "What goes on: desktops coming to endpoints, and snapshots being made", Aliases: []string{"streams"}}
 	var watch bool
-	cmd := &cobra.Command{Use: "list", Short: "List streams and uploads", Args: cobra.NoArgs,
+	cmd := &cobra.Command{
+		Use: "list", Short: "List streams and uploads", Args: cobra.NoArgs,
 		Long: `List streams and uploads, as the console shows them.
 
 With --watch it goes on until it is interrupted; with --output json it then
-prints one document a line.`}
+prints one document a line.`,
+	}
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on until interrupted")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.client()
@@ -95,8 +97,10 @@ func showLive(w io.Writer, l live) {
 			if s.ETASeconds != nil {
 				eta = (time.Duration(*s.ETASeconds) * time.Second).String()
 			}
-			t = append(t, []any{s.Device, s.CVD, s.Phase, percent(s.StartDone, s.StartTotal), percent(s.BytesDone, s.BytesTotal),
-				size(s.BytesDone) + "/" + size(s.BytesTotal), size(s.BytesPerSecond) + "/s", eta, s.DemandCount, first(s.Message, s.Current)})
+			t = append(t, []any{
+				s.Device, s.CVD, s.Phase, percent(s.StartDone, s.StartTotal), percent(s.BytesDone, s.BytesTotal),
+				size(s.BytesDone) + "/" + size(s.BytesTotal), size(s.BytesPerSecond) + "/s", eta, s.DemandCount, first(s.Message, s.Current),
+			})
 		}
 		table(w, "", "STREAM CVD PHASE START WHOLE BYTES RATE ETA WAITED NOW", t, func(r []any) []any { return r })
 	}

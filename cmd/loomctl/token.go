@@ -50,7 +50,8 @@ func (p *program) tokenCreate() *cobra.Command {
 }
 
 func (p *program) tokenList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List tokens that are good", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "list", Short: "List tokens that are good", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -65,11 +66,13 @@ func (p *program) tokenList() *cobra.Command {
 					return []any{t.ID, t.Uses, ago(t.Expires), t.Creator}
 				})
 			})
-		}}
+		},
+	}
 }
 
 func (p *program) tokenRemove() *cobra.Command {
-	return &cobra.Command{Use: "remove ID", Short: "Make a token useless", Args: cobra.ExactArgs(1),
+	return &cobra.Command{
+		Use: "remove ID", Short: "Make a token useless", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -79,5 +82,6 @@ func (p *program) tokenRemove() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "removed token %s", args[0])
-		}}
+		},
+	}
 }

@@ -33,7 +33,8 @@ func (p *program) userCommand() *cobra.Command {
 }
 
 func (p *program) userList() *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List admins", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "list", Short: "List admins", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -50,7 +51,8 @@ func (p *program) userList() *cobra.Command {
 			return say(p, cmd, doc, func(w io.Writer, l list[user]) {
 				table(w, "no users", "NAME SINCE", l.Items, func(u user) []any { return []any{u.Name, ago(u.Created)} })
 			})
-		}}
+		},
+	}
 }
 
 // userPassword is a command that sets a password: one that is given, or a new random one, which it prints.
@@ -110,7 +112,8 @@ func readPassword(stdin io.Reader, file string) (password string, random bool, e
 }
 
 func (p *program) userRemove() *cobra.Command {
-	return &cobra.Command{Use: "remove NAME", Short: "Remove an admin with all sessions and tokens", Args: cobra.ExactArgs(1),
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove an admin with all sessions and tokens", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.client()
 			if err != nil {
@@ -120,5 +123,6 @@ func (p *program) userRemove() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "removed %s", args[0])
-		}}
+		},
+	}
 }

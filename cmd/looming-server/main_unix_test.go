@@ -53,8 +53,13 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ args, word string }{
-		{"serve --nonsense", "nonsense"}, {"serve extra", "extra"}, {"", "serve"}, {"nonsense", "nonsense"},
-		{"serve --log-level loud", "loud"}, {"serve --log-format xml", "xml"}, {"serve --config " + file, "databse"},
+		{"serve --nonsense", "nonsense"},
+		{"serve extra", "extra"},
+		{"", "serve"},
+		{"nonsense", "nonsense"},
+		{"serve --log-level loud", "loud"},
+		{"serve --log-format xml", "xml"},
+		{"serve --config " + file, "databse"},
 	} {
 		cmd := program(strings.Fields(c.args)...)
 		out, err := cmd.CombinedOutput()

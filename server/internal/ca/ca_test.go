@@ -106,8 +106,10 @@ func TestParseRequest(t *testing.T) {
 	good := request(t, ecKey(t))
 	forged := []byte(good)
 	forged[len(forged)/2] ^= 1
-	for name, text := range map[string]string{"empty": "", "noise": "noise", "a certificate": string(authority(t).PEM()),
-		"a weak key": request(t, weak), "a forged one": string(forged)} {
+	for name, text := range map[string]string{
+		"empty": "", "noise": "noise", "a certificate": string(authority(t).PEM()),
+		"a weak key": request(t, weak), "a forged one": string(forged),
+	} {
 		if _, err := ParseRequest(text); !errors.Is(err, wire.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -210,8 +212,10 @@ func TestLoad(t *testing.T) {
 	}
 	cut := strings.Index(string(one), "-----BEGIN "+pemKey)
 	cut2 := strings.Index(string(two), "-----BEGIN "+pemKey)
-	for name, made := range map[string][]byte{"empty": nil, "no key": one[:cut], "no certificate": one[cut:],
-		"another's key": append(one[:cut:cut], two[cut2:]...)} {
+	for name, made := range map[string][]byte{
+		"empty": nil, "no key": one[:cut], "no certificate": one[cut:],
+		"another's key": append(one[:cut:cut], two[cut2:]...),
+	} {
 		if _, err := Load(made); err == nil {
 			t.Errorf("%s: loaded", name)
 		}

@@ -177,8 +177,10 @@ func (c *cluster) configure(extra map[string]string) error {
 
 // arguments of the postmaster that the configuration may not change.
 func (c *cluster) arguments() []string {
-	return []string{"-D", c.data, "-c", "listen_addresses=", "-c", "port=" + port,
-		"-c", "unix_socket_directories=" + c.socket, "-c", "unix_socket_permissions=0700"}
+	return []string{
+		"-D", c.data, "-c", "listen_addresses=", "-c", "port=" + port,
+		"-c", "unix_socket_directories=" + c.socket, "-c", "unix_socket_permissions=0700",
+	}
 }
 
 // explain adds what a person can do to errors that the disk caused.

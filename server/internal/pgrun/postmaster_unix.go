@@ -167,7 +167,7 @@ func (c *cluster) waitReady(ctx context.Context, p *postmaster) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.gone:
-			return c.explain(fmt.Errorf("Postgres ended while starting (%s): %s", p.how, c.lastWords(p.since)))
+			return c.explain(fmt.Errorf("the new Postgres ended while starting (%s): %s", p.how, c.lastWords(p.since)))
 		case <-time.After(pause):
 			c.log.Debug("waiting for Postgres", "error", err)
 		}
@@ -218,7 +218,7 @@ func (p *postmaster) stop() error {
 		_ = p.process.Signal(try.signal) // it may be gone already
 		select {
 		case <-p.gone:
-			p.c.leaveSocket()
+			p.c.left()
 			return nil
 		case <-time.After(try.wait):
 			p.c.log.Warn("Postgres does not stop", "pid", p.process.Pid, "signal", try.signal)
@@ -227,8 +227,14 @@ func (p *postmaster) stop() error {
 	return fmt.Errorf("stop Postgres: process %d does not end", p.process.Pid)
 }
 
-// leaveSocket removes the socket's directory where it lies among those of others.
-func (c *cluster) leaveSocket() {
+// left waits for the last to leave, which is the one that writes the log, so that nothing holds the directory, and removes
+// the socket's directory where it lies among those of others.
+func (c *cluster) left() {
+	ctx, cancel := context.WithTimeout(context.Background(), immediateStop)
+	defer cancel()
+	if err := c.waitForStragglers(ctx); err != nil {
+		c.log.Warn("Postgres has stopped, but not all of its processes have ended", "pids", processesIn(c.data))
+	}
 	if filepath.Dir(c.socket) != c.dir {
 		_ = os.Remove(c.socket) // not empty if something still uses it
 	}

@@ -133,8 +133,10 @@ func TestStopAndStart(t *testing.T) {
 	dir := filepath.Join(pgtest.Dir(t), "postgres")
 	r := run(t, dir)
 	must(t, open(t, r.dsn), `create table kept as select 42 as v`)
-	for name, want := range map[string]string{"listen_addresses": "", "fsync": "on", "full_page_writes": "on",
-		"synchronous_commit": "on", "data_checksums": "on", "max_wal_size": "512MB", "server_encoding": "UTF8"} {
+	for name, want := range map[string]string{
+		"listen_addresses": "", "fsync": "on", "full_page_writes": "on",
+		"synchronous_commit": "on", "data_checksums": "on", "max_wal_size": "512MB", "server_encoding": "UTF8",
+	} {
 		if got := value(t, r.dsn, `select current_setting('`+name+`')`); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}

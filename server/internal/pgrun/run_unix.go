@@ -117,13 +117,10 @@ func (c *cluster) up(ctx context.Context) (*postmaster, error) {
 // notice, and Postgres refuses to start before.
 func (c *cluster) waitForStragglers(ctx context.Context) error {
 	deadline := time.Now().Add(settle)
-	for told := false; ; told = true {
+	for {
 		pids := processesIn(c.data)
 		if len(pids) == 0 {
 			return nil
-		}
-		if !told {
-			c.log.Info("waiting for processes of a Postgres that was killed", "pids", pids)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("processes of a Postgres that was killed do not end: %v: end them with kill", pids)

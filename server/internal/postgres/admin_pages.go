@@ -29,14 +29,20 @@ const online = `(d.state = 'approved' and coalesce(d.last_seen > now() - interva
 
 // The columns that tables sort by.
 var (
-	deviceSort = map[string]string{"name": "d.name", "state": "d.state", "os": "d.os", "online": online,
-		"last_seen": "coalesce(d.last_seen, '-infinity')"}
-	desktopSort = map[string]string{"name": "c.name", "owner": "coalesce(d.name, '')", "snapshots": "coalesce(s.n, 0)",
+	deviceSort = map[string]string{
+		"name": "d.name", "state": "d.state", "os": "d.os", "online": online,
+		"last_seen": "coalesce(d.last_seen, '-infinity')",
+	}
+	desktopSort = map[string]string{
+		"name": "c.name", "owner": "coalesce(d.name, '')", "snapshots": "coalesce(s.n, 0)",
 		"last_snapshot": "coalesce(l.committed, '-infinity')", "logical_bytes": "coalesce(f.logical, l.bytes, 0)",
 		"stored_bytes": "coalesce(f.stored, 0)", "unique_bytes": "coalesce(f.exclusive, 0)",
-		"saved_share": "coalesce((f.all_logical - f.exclusive)::float8 / nullif(f.all_logical, 0), 0)"}
-	snapshotSort = map[string]string{"at": "s.seq", "device": "s.device", "files": "s.files", "logical_bytes": "s.bytes",
-		"new_bytes": "coalesce(f.added, 0)"}
+		"saved_share": "coalesce((f.all_logical - f.exclusive)::float8 / nullif(f.all_logical, 0), 0)",
+	}
+	snapshotSort = map[string]string{
+		"at": "s.seq", "device": "s.device", "files": "s.files", "logical_bytes": "s.bytes",
+		"new_bytes": "coalesce(f.added, 0)",
+	}
 )
 
 // order is the end of a query; ties are broken by a column that is unique.

@@ -105,15 +105,19 @@ func (db *DB) putFigures(ctx context.Context, f *Figures) error {
 			args  []any
 		}{
 			// What was removed meanwhile is left out by the joins.
-			{`insert into desktop_figures (cvd_id, logical, all_logical, stored, exclusive)
+			{
+				`insert into desktop_figures (cvd_id, logical, all_logical, stored, exclusive)
 				select u.* from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) u (id, a, b, c, d) join cvds on cvds.id = u.id
 				on conflict (cvd_id) do update set logical = excluded.logical, all_logical = excluded.all_logical,
 				stored = excluded.stored, exclusive = excluded.exclusive, updated = now()`,
-				[]any{pq.Array(cvds), pq.Array(logical), pq.Array(all), pq.Array(stored), pq.Array(exclusive)}},
-			{`insert into snapshot_figures (id, added)
+				[]any{pq.Array(cvds), pq.Array(logical), pq.Array(all), pq.Array(stored), pq.Array(exclusive)},
+			},
+			{
+				`insert into snapshot_figures (id, added)
 				select u.* from unnest($1::bytea[], $2::bigint[]) u (id, added) join snapshots s on s.id = u.id
 				on conflict (id) do update set added = excluded.added where snapshot_figures.added <> excluded.added`,
-				[]any{ids, pq.Array(added)}},
+				[]any{ids, pq.Array(added)},
+			},
 			{`insert into settings (name, value) values ('sums', $1) on conflict (name) do update set value = excluded.value`, []any{string(sums)}},
 		} {
 			if _, err := tx.ExecContext(ctx, q.query, q.args...); err != nil {

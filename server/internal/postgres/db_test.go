@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 
 	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
 	"github.com/looming-project/looming/vfs/wire"
@@ -95,7 +96,7 @@ func TestOpenWaits(t *testing.T) {
 
 // What Postgres says becomes what the other end can act on.
 func TestFaults(t *testing.T) {
-	for code, want := range map[pq.ErrorCode]error{
+	for code, want := range map[pqerror.Code]error{
 		"53100": wire.ErrFull, "53300": wire.ErrUnavailable, "57P01": wire.ErrUnavailable, "08006": wire.ErrUnavailable,
 		"40001": wire.ErrUnavailable, "23505": wire.ErrConflict, "22021": wire.ErrInvalid, "25006": wire.ErrUnavailable,
 	} {

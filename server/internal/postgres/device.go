@@ -45,8 +45,15 @@ type scanner interface{ Scan(...any) error }
 
 // into lists where the columns go.
 func (d *Device) into() []any {
-	return []any{&d.ID, &d.Name, &d.Host, &d.OS, array{d.Fingerprint[:]}, &d.State, &d.Created, when{&d.ApprovedAt},
-		&d.ApprovedBy, when{&d.LastSeen}, &d.Address}
+	return []any{
+		&d.ID, &d.Name, &d.Host, &d.OS,
+		array{d.Fingerprint[:]},
+		&d.State, &d.Created,
+		when{&d.ApprovedAt},
+		&d.ApprovedBy,
+		when{&d.LastSeen},
+		&d.Address,
+	}
 }
 
 func scanDevice(s scanner) (d Device, err error) {

@@ -49,8 +49,10 @@ func with(dir string, run func(dsn string)) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ready, ended := make(chan string, 1), make(chan error, 1)
-	o := pgrun.Options{Dir: filepath.Join(dir, "postgres"), Log: slog.New(slog.DiscardHandler),
-		Settings: map[string]string{"fsync": "off", "shared_buffers": "32MB"}}
+	o := pgrun.Options{
+		Dir: filepath.Join(dir, "postgres"), Log: slog.New(slog.DiscardHandler),
+		Settings: map[string]string{"fsync": "off", "shared_buffers": "32MB"},
+	}
 	go func() { ended <- pgrun.Run(ctx, o, func(dsn string) { ready <- dsn }) }()
 	select {
 	case err := <-ended:
