@@ -136,6 +136,9 @@ func (f *FS) Close() error {
 	return errors.Join(err, f.store.Close())
 }
 
+// Sync makes everything that was done in the backing directory durable.
+func (f *FS) Sync() error { return f.store.Sync() }
+
 // Root is the top of the desktop, node 1.
 func (f *FS) Root() *Node { return f.root }
 

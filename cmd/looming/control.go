@@ -41,16 +41,6 @@ func control(ctx context.Context, work string, m *meter) error {
 	return nil
 }
 
-// socket is a path to the control socket that is short enough for the kernel,
-// however long the work directory's is. The directory stays open until done.
-func socket(work string) (path string, done func(), err error) {
-	d, err := os.Open(work)
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName), func() { _ = d.Close() }, nil
-}
-
 func listen(work string) (net.Listener, error) {
 	if err := os.Remove(filepath.Join(work, socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err

@@ -76,7 +76,7 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	if r.Stage == pivot.Switched || r.Stage == pivot.Proving {
+	if r.Stage == pivot.Switched || r.Stage == pivot.Proving || r.Stage == pivot.Nothing && r.Facts.Waste {
 		return s.finishPivot(ctx, l)
 	}
 	if err := s.prepare(l, r); err != nil {
@@ -232,7 +232,7 @@ func (s *streaming) end(ctx context.Context, d *desktop, l pivot.Layout, m *mete
 	d.learnt.end(ctx)
 	m.phase(phaseVerifying, "")
 	report := pivotReport{func(p pivot.Progress) { m.phase(pivotPhase(p), p.String()) }}
-	res, err := pivot.Run(ctx, pivot.Options{Target: l.Target, Verify: d, Quiesce: d.f, Unmount: d, Report: report})
+	res, err := pivot.Run(ctx, pivot.Options{Target: l.Target, Verify: d, Quiesce: d.f, Unmount: d, Sync: d.f, Report: report})
 	if err == nil {
 		pivoted.Store(true)
 		s.shown.remove(l.Work)
