@@ -134,6 +134,9 @@ func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	if c.state != single || c.mark.Content.ID != id {
 		return nil
 	}
+	if uint64(len(plain)) != c.mark.Size {
+		return wrongSize(id, len(plain), c.mark.Size)
+	}
 	file, err := f.openBacking(n, os.O_RDWR)
 	if err != nil {
 		return err
@@ -145,6 +148,12 @@ func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	c.file, c.state = file, unsettled
 	f.defers(n, uint64(len(plain)))
 	return nil
+}
+
+// wrongSize says that a chunk is not what the tree says of it: the rest of the
+// file would be zeros.
+func wrongSize(id chunk.ID, got int, want uint64) error {
+	return fmt.Errorf("chunk %s: %w: %d bytes, not %d", id, chunk.ErrDamaged, got, want)
 }
 
 // writeHidden writes bytes that the file had all along: its time and its
@@ -287,7 +296,7 @@ func place(list []cvd.Ref) []placed {
 // storeRange writes one chunk of a ranged file where it is not present yet.
 func (f *FS) storeRange(n *Node, p placed, plain []byte) error {
 	if uint64(len(plain)) != p.Len() {
-		return fmt.Errorf("chunk %s: %w: %d bytes, not %d", p.id, chunk.ErrDamaged, len(plain), p.Len())
+		return wrongSize(p.id, len(plain), p.Len())
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

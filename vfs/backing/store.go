@@ -150,6 +150,9 @@ func (s *Store) Adjust(r Ref, a *Attr) {
 			a.Mtime = m.Mtime
 		}
 	}
+	if a.Type == cvd.File && a.Blocks == 0 {
+		a.Blocks = (a.Size + 511) / 512 // tar and others take a file without blocks for zeros, unread
+	}
 	if a.Nlink < 2 || a.Type == cvd.Dir {
 		return
 	}
