@@ -40,6 +40,13 @@ type content struct {
 	refs []placed
 }
 
+// Files of which nothing is known yet, or that are native, share one content
+// each: most nodes of a desktop are such. They are never changed.
+var (
+	unknownFile = &content{}
+	nativeFile  = &content{state: native}
+)
+
 // placed is a chunk at its offset in the file.
 type placed struct {
 	backing.Range
@@ -53,13 +60,11 @@ func (c *content) close() {
 	if c.file != nil {
 		_ = c.file.Close()
 	}
-	c.part, c.file = nil, nil
 }
 
 // loadLocked finds out what the file is. Called under n.mu.
 func (f *FS) loadLocked(n *Node) error {
-	c := &n.file
-	if c.state != unknown {
+	if n.file.state != unknown {
 		return nil
 	}
 	f.names.RLock()
@@ -74,9 +79,9 @@ func (f *FS) loadLocked(n *Node) error {
 	case err != nil:
 		return err
 	case !marked:
-		c.state = native
+		n.file = nativeFile
 	case !m.Ranged():
-		c.state, c.mark = single, m
+		n.file = &content{state: single, mark: m}
 	default:
 		return f.loadRanged(n, m)
 	}
@@ -93,7 +98,7 @@ func (f *FS) loadRanged(n *Node, m backing.Mark) error {
 		_ = file.Close()
 		return err
 	}
-	n.file = content{state: ranged, mark: m, file: file, part: part}
+	n.file = &content{state: ranged, mark: m, file: file, part: part}
 	return f.completeLocked(n)
 }
 
@@ -130,7 +135,7 @@ func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	if err := f.loadLocked(n); err != nil {
 		return err
 	}
-	c := &n.file
+	c := n.file
 	if c.state != single || c.mark.Content.ID != id {
 		return nil
 	}
@@ -273,7 +278,9 @@ func (f *FS) chunksIn(ctx context.Context, n *Node, r backing.Range, src chunk.S
 		}
 		refs = place(list)
 		n.mu.Lock()
-		n.file.refs = refs
+		if n.file.state == ranged {
+			n.file.refs = refs
+		}
 		n.mu.Unlock()
 	}
 	i := sort.Search(len(refs), func(i int) bool { return refs[i].End > r.Start })
@@ -300,7 +307,7 @@ func (f *FS) storeRange(n *Node, p placed, plain []byte) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := &n.file
+	c := n.file
 	if c.state != ranged {
 		return nil
 	}
@@ -316,7 +323,7 @@ func (f *FS) storeRange(n *Node, p placed, plain []byte) error {
 
 // completeLocked notices that a ranged file is all here. Called under n.mu.
 func (f *FS) completeLocked(n *Node) error {
-	c := &n.file
+	c := n.file
 	if c.state == ranged && c.part.Present.Holds(backing.Range{End: c.mark.Size}) {
 		c.state = unsettled
 		f.defers(n, 0)

@@ -153,7 +153,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
 
 // writeRanged writes into a file that is not all here. Called under n.mu.
 func (f *FS) writeRanged(n *Node, file *backing.File, p []byte, off uint64) (int, error) {
-	c := &n.file
+	c := n.file
 	a, err := file.Stat()
 	if err != nil {
 		return 0, err
@@ -221,7 +221,7 @@ func (f *FS) truncate(ctx context.Context, n *Node, size uint64) error {
 
 // truncateMarked truncates a file that has a mark. Called under n.mu.
 func (f *FS) truncateMarked(n *Node, size uint64) error {
-	c := &n.file
+	c := n.file
 	if c.file == nil {
 		file, err := f.openBacking(n, os.O_RDWR)
 		if err != nil {
@@ -272,7 +272,7 @@ func (h *Handle) Sync(dataOnly bool) error {
 	}
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
-	if c := &h.n.file; c.state == ranged {
+	if c := h.n.file; c.state == ranged {
 		return c.part.Settle()
 	}
 	return nil

@@ -140,15 +140,25 @@ func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
 		if n.typ != cvd.File {
 			continue
 		}
-		n.mu.Lock()
-		err = f.loadLocked(n)
-		items[i] = Item{Path: p, Size: n.file.mark.Size, ID: n.file.mark.Content.ID}
-		n.mu.Unlock()
-		if err != nil {
+		if items[i], err = f.found(n, p); err != nil {
 			return nil, err
 		}
 	}
 	return items, nil
+}
+
+// found is the Item of a file.
+func (f *FS) found(n *Node, path string) (Item, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := f.loadLocked(n); err != nil {
+		return Item{}, err
+	}
+	if n.file.state != native {
+		return Item{Path: path, Size: n.file.mark.Size, ID: n.file.mark.Content.ID}, nil
+	}
+	a, err := f.Getattr(n)
+	return Item{Path: path, Size: a.Size}, err
 }
 
 // gone says that a path leads to nothing any more.

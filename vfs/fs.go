@@ -114,7 +114,7 @@ func (f *FS) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.root = &Node{id: 1, ino: a.Ino, typ: cvd.Dir, refs: 1, dir: f.store.Top}
+	f.root = &Node{id: 1, ino: a.Ino, typ: cvd.Dir, refs: 1, dir: f.store.Top, file: unknownFile}
 	f.byIno[a.Ino], f.byID[1] = f.root, f.root
 	return nil
 }

@@ -24,7 +24,7 @@ type Node struct {
 
 	// mu guards file.
 	mu   sync.Mutex
-	file content
+	file *content
 
 	// Guarded by FS.names: where the entry is. A node without a name has a pin.
 	parent *Node
@@ -109,7 +109,7 @@ func (f *FS) node(parent *Node, name string, a *Attr) *Node {
 		return n
 	}
 	f.lastID++
-	n := &Node{id: f.lastID, ino: a.Ino, typ: a.Type, parent: parent, name: name, refs: 1}
+	n := &Node{id: f.lastID, ino: a.Ino, typ: a.Type, parent: parent, name: name, refs: 1, file: unknownFile}
 	f.byIno[a.Ino], f.byID[n.id] = n, n
 	parent.refs++
 	return n

@@ -32,7 +32,7 @@ func (h *Handle) Ensure(ctx context.Context, off int64, length int) error {
 
 // absentLocked returns what of r must be fetched. Called under Node.mu.
 func (h *Handle) absentLocked(r backing.Range) []backing.Range {
-	c := &h.n.file
+	c := h.n.file
 	if c.state != ranged {
 		return nil
 	}

@@ -97,7 +97,7 @@ func (f *FS) Settle() error {
 
 // settledLocked records what is durable now. Called under n.mu.
 func (f *FS) settledLocked(n *Node) error {
-	c := &n.file
+	c := n.file
 	switch c.state {
 	case ranged:
 		return c.part.Settle()
@@ -110,7 +110,7 @@ func (f *FS) settledLocked(n *Node) error {
 // nativeLocked takes the mark from a file whose bytes are durable, or that has
 // none that are not its user's. Called under n.mu.
 func (f *FS) nativeLocked(n *Node) error {
-	c := &n.file
+	c := n.file
 	if err := f.store.ClearFile(c.file); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (f *FS) nativeLocked(n *Node) error {
 		err = errors.Join(c.part.Close(), f.store.RemovePartial(c.mark.Tag))
 	}
 	err = errors.Join(err, c.file.Close())
-	n.file = content{state: native}
+	n.file = nativeFile
 	return err
 }
 
