@@ -69,7 +69,11 @@ func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source)
 	if err != nil {
 		return err
 	}
-	if err := node.Each(ctx, src, func(e *cvd.Entry) error { return f.store.Plant(d, e) }); err != nil {
+	put := f.store.Plant
+	if f.store.InheritsACL(d) {
+		put = f.store.PlantFreed
+	}
+	if err := node.Each(ctx, src, func(e *cvd.Entry) error { return put(d, e) }); err != nil {
 		return err
 	}
 	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, m.Mtime); err != nil {

@@ -19,7 +19,13 @@ const (
 // Plant makes an entry in a directory that is being listed: a placeholder, or at
 // once native where the tree holds all of it. What is there already, complete,
 // stays as it is: listing again after a crash undoes nothing.
-func (s *Store) Plant(d *Dir, e *cvd.Entry) error {
+func (s *Store) Plant(d *Dir, e *cvd.Entry) error { return s.plant(d, e, false) }
+
+// PlantFreed is Plant in a directory with a default ACL, as InheritsACL says:
+// what an entry inherits is not its own, and is taken from it again.
+func (s *Store) PlantFreed(d *Dir, e *cvd.Entry) error { return s.plant(d, e, true) }
+
+func (s *Store) plant(d *Dir, e *cvd.Entry, free bool) error {
 	var err error
 	switch {
 	case e.Type == cvd.Dir:
@@ -29,10 +35,43 @@ func (s *Store) Plant(d *Dir, e *cvd.Entry) error {
 	default:
 		err = s.plantSingle(d, e)
 	}
+	if err == nil && free && e.Type != cvd.Symlink {
+		err = disinherit(Ref{Dir: d, Name: e.Name}, e)
+	}
 	if err != nil {
 		return &fs.PathError{Op: "list", Path: e.Name, Err: err}
 	}
 	return nil
+}
+
+// The ACLs that an entry inherits.
+const (
+	accessACL  = "system.posix_acl_access"
+	defaultACL = "system.posix_acl_default"
+)
+
+// InheritsACL says whether what is made in d inherits an ACL.
+func (s *Store) InheritsACL(d *Dir) bool {
+	_, err := d.Getxattr("", defaultACL, nil)
+	return err == nil
+}
+
+// disinherit takes the ACLs away that the tree does not have. The mode comes
+// after: an ACL's mask is a part of it.
+func disinherit(r Ref, e *cvd.Entry) error {
+	own := map[string]bool{}
+	for _, x := range e.Xattrs {
+		own[x.Name] = true
+	}
+	for _, acl := range []string{accessACL, defaultACL} {
+		if own[acl] || acl == defaultACL && e.Type != cvd.Dir {
+			continue
+		}
+		if err := r.Removexattr(acl); err != nil && !isNoAttr(err) {
+			return fmt.Errorf("inherited ACL: %w", err)
+		}
+	}
+	return r.Chmod(e.Mode)
 }
 
 func (s *Store) plantSingle(d *Dir, e *cvd.Entry) error {

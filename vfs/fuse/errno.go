@@ -15,7 +15,8 @@ import (
 	"github.com/looming-project/looming/vfs/fetch"
 )
 
-// errnos is the one table from error to errno. Errors of system calls stay what they are.
+// errnos is the one table from error to errno; the first that fits counts. Errors
+// of system calls stay what they are, also wrapped, and come before the last three.
 var errnos = []struct {
 	err   error
 	errno syscall.Errno
@@ -26,6 +27,7 @@ var errnos = []struct {
 	{chunk.ErrDamaged, syscall.EIO},
 	{cvd.ErrFormat, syscall.EIO},
 	{backing.ErrMark, syscall.EIO},
+	{errSystem, 0},
 	{fs.ErrNotExist, syscall.ENOENT},
 	{fs.ErrExist, syscall.EEXIST},
 	{fs.ErrPermission, syscall.EACCES},
@@ -39,20 +41,26 @@ func (h *host) status(op string, err error) fuse.Status {
 	if e, ok := err.(syscall.Errno); ok { //nolint:errorlint // a bare number says it all
 		return fuse.Status(e)
 	}
-	errno := syscall.EIO
-	known := false
-	for _, e := range errnos {
-		if errors.Is(err, e.err) {
-			errno, known = e.errno, true
-			break
-		}
-	}
-	var raw syscall.Errno
-	if errors.As(err, &raw) && (!known || errno == syscall.EACCES) {
-		errno = raw
-	}
+	errno := errnoOf(err)
 	if errno != syscall.EINTR && errno != syscall.ENOENT {
 		h.log.Error("request failed", "op", op, "err", err, "errno", errno.Error())
 	}
 	return fuse.Status(errno)
+}
+
+// errSystem stands in errnos for what is a system call's error already.
+var errSystem = errors.New("error of a system call")
+
+func errnoOf(err error) syscall.Errno {
+	var raw syscall.Errno
+	system := errors.As(err, &raw)
+	for _, e := range errnos {
+		switch {
+		case e.err == errSystem && system: //nolint:errorlint // it is never wrapped
+			return raw
+		case errors.Is(err, e.err):
+			return e.errno
+		}
+	}
+	return syscall.EIO
 }

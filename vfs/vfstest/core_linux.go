@@ -30,6 +30,7 @@ var errnos = []struct {
 	{fetch.ErrOffline, syscall.ENETUNREACH},
 	{chunk.ErrNotFound, syscall.EIO},
 	{chunk.ErrDamaged, syscall.EIO},
+	{cvd.ErrFormat, syscall.EIO},
 }
 
 // number adds the errno that a host would answer.

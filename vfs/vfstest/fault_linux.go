@@ -48,7 +48,7 @@ func (w *World) well(what string) {
 			w.Errorf("%s: %s: %v", what, p, err)
 		}
 	}
-	w.readAt("ranged", w.Tree.Want["ranged"].Body, 0, 100_000) // chunks that are well
+	w.readAt("ranged", w.Tree.Want["ranged"].Body, 0, 80_000) // pages of chunks that are well
 }
 
 // damagedAndLost: a chunk that is damaged, missing or short is an EIO, never
@@ -64,9 +64,10 @@ func damagedAndLost(w *World) {
 		}
 		w.fails(what, syscall.EIO)
 		w.well(what)
-		for i, err := range w.FS.Fill(context.Background(), []string{"single", "ranged"}) {
+		files := []string{"single", "ranged"}
+		for i, err := range w.FS.Fill(context.Background(), files) {
 			if err == nil {
-				w.Errorf("%s: filling file %d says nothing", what, i)
+				w.Errorf("%s: filling %s says nothing", what, files[i])
 			}
 		}
 		if err := w.FS.ListAll(context.Background(), func() {}); err == nil {
@@ -88,7 +89,6 @@ func cutAndBack(w *World) {
 	w.Deadline = 300 * time.Millisecond
 	tr, spoil := faulty(w)
 	w.Begin(tr)
-	w.well("before")
 	for _, id := range spoil {
 		w.Source.SetFor(id, Cut)
 		w.Bulk.SetFor(id, Cut)

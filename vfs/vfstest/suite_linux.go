@@ -109,6 +109,8 @@ type World struct {
 	root cvd.Root
 	dir  string
 	hide func()
+	// listed says that all directories are native.
+	listed bool
 }
 
 // Begin opens the desktop of a tree over a new backing directory.
@@ -123,7 +125,6 @@ func (w *World) Begin(tr *Tree) {
 	}
 	w.Cleanup(func() {
 		w.End()
-		shorten(w.dir)
 	})
 	w.Open()
 }
@@ -173,6 +174,7 @@ func (w *World) FillAll() {
 	if err := w.FS.ListAll(ctx, func() {}); err != nil {
 		w.Fatal("listing all:", err)
 	}
+	w.listed = true
 	w.fill(w.Tree.Files())
 	rest, err := w.FS.Remaining(ctx)
 	if err != nil || len(rest) > 0 {
@@ -197,12 +199,14 @@ func (w *World) fillRange(p string, off, n uint64) {
 	}
 }
 
-// Finish makes everything native and compares the backing directory itself.
+// Finish makes everything native, and compares the backing directory itself,
+// once the state directory is gone as it is after a pivot.
 func (w *World) Finish() {
 	w.Helper()
 	w.FillAll()
 	w.Check(w.Sys)
 	w.End()
+	w.must(os.RemoveAll(filepath.Join(w.dir, "side")))
 	w.Check(Dir(w.Backing()))
 }
 
@@ -221,6 +225,3 @@ func (w *World) want(what string, err, errno error) {
 		w.Errorf("%s: %v, want %v", what, err, errno)
 	}
 }
-
-// shorten removes a tree whose paths may be too long for os.RemoveAll's caller to name.
-func shorten(dir string) { _ = os.RemoveAll(dir) }
