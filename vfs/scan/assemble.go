@@ -218,15 +218,12 @@ func (a *assembler) entry(it *item) error {
 		return a.keep(l, pending{name: it.name, st: it.st, payload: it.payload})
 	}
 	st, f, err := a.resolve(it)
-	if errors.Is(err, context.Canceled) && a.ctx.Err() != nil {
-		return a.ctx.Err()
-	}
 	if err == nil {
 		err = a.insert(l, it.name, st, f)
-		var broken *putError
-		if errors.As(err, &broken) {
-			return broken.err
-		}
+	}
+	var ends *scanError
+	if errors.As(err, &ends) {
+		return ends.err
 	}
 	if err != nil {
 		if !vanished(err) {
@@ -302,20 +299,15 @@ func (a *assembler) insert(l *level, name string, st *stat, f *facts) error {
 		return err
 	}
 	if err := a.change(l); err != nil {
-		return &putError{err}
+		return &scanError{err}
 	}
 	if err := l.build.Add(&e); err != nil {
-		return &putError{err}
+		return &scanError{err}
 	}
 	a.scratch = f.append(a.scratch[:0], e.Type)
 	a.write(tagEntry, name, st, a.scratch)
 	return nil
 }
-
-// putError ends the scan.
-type putError struct{ err error }
-
-func (e *putError) Error() string { return e.err.Error() }
 
 // leave closes a level and enters the directory one level up.
 func (a *assembler) leave(it *item) error {

@@ -62,6 +62,14 @@ func (j *job) done(err error) {
 	j.wait.Done()
 }
 
+// undone hands the job back because the scan ends with err, which says nothing about the entry.
+func (j *job) undone(err error) { j.done(&scanError{err}) }
+
+// scanError is an error that ends the scan.
+type scanError struct{ err error }
+
+func (e *scanError) Error() string { return e.err.Error() }
+
 // attributes takes an entry's extended attributes. It says what a placeholder stands for, if it is one.
 func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (held *cvd.Content, err error) {
 	if hook != nil && j.st.kind() == cvd.File {

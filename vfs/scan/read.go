@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func (k *worker) file(ctx context.Context, j *job) error {
 			return nil
 		}
 		if k.failed != nil {
-			j.done(k.failed)
+			j.undone(k.failed)
 			return k.failed
 		}
 		if !errors.Is(err, ErrChanging) {
@@ -59,10 +58,11 @@ func (k *worker) file(ctx context.Context, j *job) error {
 		}
 	}
 	if ctx.Err() != nil {
-		err = ctx.Err()
+		j.undone(ctx.Err())
+		return ctx.Err()
 	}
 	j.done(err)
-	return ctx.Err()
+	return nil
 }
 
 // pause returns false if ctx ended first.
@@ -218,20 +218,14 @@ func isKnown(a *wire.FileAnswer, size uint64) bool {
 // cutSlab cuts a file that lies in the slab.
 func (k *worker) cutSlab(f filed) error {
 	region := k.sl.buf[f.off : f.off+f.n]
-	s := chunk.NewSplitter(bytes.NewReader(region), k.cut(f.j.name, region[:min(len(region), headLen)]), k.splitBuffer())
+	cut := k.cut(f.j.name, region[:min(len(region), headLen)])
 	var refs []cvd.Ref
-	for off := f.off; ; {
-		c, err := s.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		id := chunk.Sum(k.sl.buf[off : off+len(c)])
-		k.sl.mark(id, off, len(c))
-		refs = append(refs, cvd.Ref{ID: id, Size: uint64(len(c))})
-		off += len(c)
+	for off := f.off; len(region) > 0; {
+		n := cut.Length(region)
+		id := chunk.Sum(region[:n])
+		k.sl.mark(id, off, n)
+		refs = append(refs, cvd.Ref{ID: id, Size: uint64(n)})
+		region, off = region[n:], off+n
 	}
 	var err error
 	f.j.refs = refs
@@ -242,51 +236,59 @@ func (k *worker) cutSlab(f filed) error {
 // headLen is how much of a file is shown to the choice of how to cut it.
 const headLen = chunk.HeadMax
 
-func (k *worker) splitBuffer() []byte {
-	if k.split == nil {
-		k.split = make([]byte, 2*chunk.MaxSize)
+// withBuffer lends f a buffer for a large file.
+func (w *work) withBuffer(ctx context.Context, f func(buf []byte) error) error {
+	select {
+	case buf := <-w.splits:
+		if buf == nil {
+			buf = make([]byte, 2*chunk.MaxSize)
+		}
+		defer func() { w.splits <- buf }()
+		return f(buf)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return k.split
 }
 
 // big reads a file twice: for its hash, and if the server does not know that, to cut it. In a desktop's first snapshot
 // it knows nothing that this device need not prove chunk by chunk, so once will do, unless the file has changed lately:
 // then two readings that are equal say that it holds still.
-func (k *worker) big(ctx context.Context, j *job, f file) (left bool, err error) {
+func (k *worker) big(ctx context.Context, j *job, f file) (done bool, err error) {
 	f.sequential()
-	if k.first && k.now().Sub(j.st.Ctime.Std()) > recent {
-		if err := k.cutFile(ctx, j, f, nil); err != nil {
-			return false, err
+	err = k.withBuffer(ctx, func(buf []byte) error {
+		if k.first && k.now().Sub(j.st.Ctime.Std()) > recent {
+			return k.cutFile(ctx, j, f, nil, buf)
 		}
-		j.done(nil)
-		return true, nil
-	}
-	id, err := k.hash(ctx, j, f)
+		return k.twice(ctx, j, f, buf)
+	})
 	if err != nil {
-		return false, err
-	}
-	answers, err := k.ship.s.Files(ctx, []chunk.ID{id})
-	if err != nil {
-		k.failed = err
-		return false, err
-	}
-	if a := &answers[0]; isKnown(a, j.st.Size) {
-		j.content = a.Content
-		j.done(nil)
-		return true, nil
-	}
-	if err := k.cutFile(ctx, j, f, &id); err != nil {
 		return false, err
 	}
 	j.done(nil)
 	return true, nil
 }
 
+func (k *worker) twice(ctx context.Context, j *job, f file, buf []byte) error {
+	id, err := k.hash(ctx, j, f, buf)
+	if err != nil {
+		return err
+	}
+	answers, err := k.ship.s.Files(ctx, []chunk.ID{id})
+	if err != nil {
+		k.failed = err
+		return err
+	}
+	if a := &answers[0]; isKnown(a, j.st.Size) {
+		j.content = a.Content
+		return nil
+	}
+	return k.cutFile(ctx, j, f, &id, buf)
+}
+
 // hash reads a file once.
-func (k *worker) hash(ctx context.Context, j *job, f file) (id chunk.ID, err error) {
+func (k *worker) hash(ctx context.Context, j *job, f file, buf []byte) (id chunk.ID, err error) {
 	h := blake3.New()
 	r := &reader{f: f, size: int64(j.st.Size), sparse: j.sparse, count: k.count}
-	buf := k.splitBuffer()
 	for r.off < r.size && err == nil {
 		var n int
 		n, err = r.Read(buf)
@@ -314,14 +316,14 @@ func unchanged(j *job, f file) error {
 }
 
 // cutFile reads a file, which must have the given id if there is one, and brings its chunks.
-func (k *worker) cutFile(ctx context.Context, j *job, f file, want *chunk.ID) error {
+func (k *worker) cutFile(ctx context.Context, j *job, f file, want *chunk.ID, buf []byte) error {
 	head := make([]byte, headLen)
 	n, err := f.readAt(head, 0)
 	if err != nil {
 		return err
 	}
 	r := &reader{f: f, size: int64(j.st.Size), sparse: j.sparse, count: k.count}
-	s := chunk.NewSplitter(r, k.cut(j.name, head[:n]), k.splitBuffer())
+	s := chunk.NewSplitter(r, k.cut(j.name, head[:n]), buf)
 	h := blake3.New()
 	var refs []cvd.Ref
 	for {

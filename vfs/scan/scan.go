@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 const (
 	defaultWorkers = 6
 	listers        = 4
+	largeAtOnce    = 3
 )
 
 // Options say what to read, and how.
@@ -41,7 +43,7 @@ type Options struct {
 	Placeholders Placeholders
 	// Cut says how a file is cut, from its name and first bytes; chunk.CutFor by default.
 	Cut func(name string, head []byte) chunk.Cut
-	// Workers is how many files are read at once; 6 by default. Each takes about 6 MiB.
+	// Workers is how many files are read at once; 6 by default. Each takes about 3 MiB.
 	Workers int
 	// Now is the clock.
 	Now func() time.Time
@@ -202,6 +204,10 @@ func (s *scan) pass(rules *rules, root *node, sources []*source) *pass {
 	p.work = &work{
 		ship: p.ship, count: s.Count, hook: s.Placeholders, first: s.session.Info().Latest.IsZero(), cut: s.Cut, now: s.Now, jobs: make(chan *job, 4096),
 		slabs: make(chan *slab, spareSlabs+s.Workers), spare: make(chan *slab, spareSlabs+s.Workers), finish: make(chan struct{}),
+	}
+	p.work.splits = make(chan []byte, max(largeAtOnce, runtime.GOMAXPROCS(0)))
+	for range cap(p.work.splits) {
+		p.work.splits <- nil
 	}
 	for range spareSlabs {
 		p.work.spare <- &slab{}

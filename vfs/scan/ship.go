@@ -14,7 +14,7 @@ import (
 
 // Sizes and numbers of uploads.
 const (
-	packMost   = 16 << 20
+	packMost   = 12 << 20
 	packLeast  = 1 << 20
 	uploaders  = 2
 	packs      = uploaders + 1
@@ -57,7 +57,7 @@ func newShipper(s Session, count *Counters) *shipper {
 		s: s, count: count, free: make(chan *remote.Pack, packs), out: make(chan *remote.Pack, packs),
 		underway: map[chunk.ID]struct{}{}, recent: make([]chunk.ID, recentSize),
 	}
-	sh.target.Store(packMost / 4)
+	sh.target.Store(packMost / 3)
 	for range packs {
 		sh.free <- nil
 	}

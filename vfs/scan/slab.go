@@ -7,7 +7,7 @@ import (
 // Sizes of slabs.
 const (
 	// slabSize is the largest file that is read once and kept; larger ones are read twice.
-	slabSize = 2 << 20
+	slabSize = 1 << 20
 	// spareSlabs are for tree nodes, and for parts of large files on their way to another worker.
 	spareSlabs = 6
 )

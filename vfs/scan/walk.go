@@ -10,7 +10,7 @@ import (
 const (
 	// batchLen is how many items go to the assembler in one go, batchAhead how many batches the walker is ahead.
 	batchLen   = 64
-	batchAhead = 512
+	batchAhead = 256
 )
 
 // item is one step of the walk, on its way to the assembler. Of payload, facts, job and link one says what the entry is.

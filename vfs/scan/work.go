@@ -20,6 +20,8 @@ type work struct {
 	jobs  chan *job
 	// slabs are full ones on their way to a worker, spare empty ones: both have room for all of them.
 	slabs, spare chan *slab
+	// splits are buffers for large files: as many are cut at once.
+	splits chan []byte
 	// finish is closed when the assembler is through.
 	finish chan struct{}
 	now    func() time.Time
@@ -30,10 +32,8 @@ type worker struct {
 	*work
 	sl *slab
 	// large are files in the slab that may have to be cut, known jobs about which the server is asked.
-	large []filed
-	known []*job
-	// split is a splitter's buffer, made when first needed; scratch is for frames.
-	split   []byte
+	large   []filed
+	known   []*job
 	scratch scratch
 	// failed is what ended the scan, as far as this worker is concerned.
 	failed error
@@ -57,7 +57,7 @@ func (w *work) run(ctx context.Context, fail func(error)) {
 			case !ok:
 				jobs = nil
 			case k.failed != nil:
-				j.done(k.failed)
+				j.undone(k.failed)
 			default:
 				err = k.gather(ctx, j)
 			}
@@ -69,7 +69,7 @@ func (w *work) run(ctx context.Context, fail func(error)) {
 			finished = jobs == nil
 			if !finished { // the assembler gave up
 				for j := range jobs {
-					j.done(context.Canceled)
+					j.undone(context.Canceled)
 				}
 				jobs = nil
 			}
@@ -119,10 +119,10 @@ func (k *worker) handOver(ctx context.Context) error {
 // drop hands back the jobs whose bytes are in the slab.
 func (k *worker) drop(err error) {
 	for _, f := range k.large {
-		f.j.done(err)
+		f.j.undone(err)
 	}
 	for _, j := range k.known {
-		j.done(err)
+		j.undone(err)
 	}
 	k.large, k.known = nil, nil
 	k.sl.reset()
@@ -152,7 +152,7 @@ func (k *worker) gather(ctx context.Context, j *job) error {
 // do does one job, or takes it into the slab. Errors of the job are the job's; what it returns ends the scan.
 func (k *worker) do(ctx context.Context, j *job) error {
 	if ctx.Err() != nil {
-		j.done(ctx.Err())
+		j.undone(ctx.Err())
 		return ctx.Err()
 	}
 	switch {
