@@ -168,7 +168,7 @@ func (s *screen) progress(st *lab.Streaming) string {
 	case st.Phase != "filling":
 		parts = append(parts, strings.TrimSuffix(st.Phase+": "+st.Message, ": "))
 	case st.Current != "":
-		parts = append(parts, fmt.Sprintf("%q", st.Current))
+		parts = append(parts, printable(st.Current))
 	}
 	text := strings.Join(parts, "  ")
 	if s.width > 0 {

@@ -111,16 +111,21 @@ func (d *demo) use(ctx context.Context, target string) error {
 // excerpt is the beginning of a text, fit to print.
 func excerpt(text []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	line = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, line)
+	line = printable(line)
 	if r := []rune(line); len(r) > 50 {
 		line = string(r[:49]) + "…"
 	}
 	return line
+}
+
+// printable keeps names and contents, which are any bytes, from moving the cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, text)
 }
 
 // compare proves that the laptop's directory is the desktop.
