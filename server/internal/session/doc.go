@@ -14,9 +14,9 @@
 //
 // # Memory
 //
-// Everything here is bounded by the constants in the package and the number of
-// requests at once (Options), not by the size of a desktop: about 7 MiB for an
-// upload, 4 for a download, and 40 for the caches of the process.
+// Everything here is bounded by Options and the constants in the package, not
+// by the size of a desktop: 2 to 4 MiB for an upload, a MiB for each window of
+// a download, and 40 MiB for the caches of the process.
 //
 // # Locks
 //

@@ -26,21 +26,21 @@ func (e *Cut) Unwrap() error { return e.Err }
 // that cannot be read, or whose record is not whole, is FrameDamaged. An error after
 // something was written is a *Cut.
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, w io.Writer) error {
-	leave, err := enter(ctx, s.fetches)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	chunks, err := s.readable(ctx, device, ids)
-	if err != nil {
-		return err
-	}
-	f := &fetch{s: s, ids: ids, chunks: chunks, out: bufio.NewWriterSize(w, 64<<10)}
-	if len(ids) <= 4 {
+	f := &fetch{s: s, rest: ids, out: bufio.NewWriterSize(w, 64<<10), places: s.bulk,
+		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) }}
+	if len(ids) <= demandMax {
+		f.places = s.demand
 		return f.one(ctx)
 	}
 	return f.run(ctx)
 }
+
+// demandMax is up to how many chunks a request counts as small; lookupMax is how many of a request's are
+// looked up at once.
+const (
+	demandMax = 4
+	lookupMax = 2048
+)
 
 // readable locates the chunks that the device may read. What it may not is left out, after a look into the
 // database: what the cache says may be old.
@@ -90,11 +90,14 @@ func outside(chunks map[chunk.ID]postgres.Chunk, e entitlement) (ids []chunk.ID)
 
 // fetch is one request: windows are read while the one before is written.
 type fetch struct {
-	s      *Service
-	ids    []chunk.ID
-	chunks map[chunk.ID]postgres.Chunk
-	out    *bufio.Writer
-	wrote  bool
+	s        *Service
+	rest     []chunk.ID // not looked up yet
+	readable func([]chunk.ID) (map[chunk.ID]postgres.Chunk, error)
+	ids      []chunk.ID // looked up: what is in chunks may be read
+	chunks   map[chunk.ID]postgres.Chunk
+	places   chan struct{} // one for each window
+	out      *bufio.Writer
+	wrote    bool
 }
 
 // window is a run of the chunks asked for. place is each one's record, or -1.
@@ -112,17 +115,19 @@ var windowPool = sync.Pool{New: func() any { return &window{buf: make([]byte, 0,
 
 // one answers without another goroutine: a demand waits for it.
 func (f *fetch) one(ctx context.Context) error {
-	w := windowPool.Get().(*window)
-	defer windowPool.Put(w)
-	for f.fill(w) {
-		if err := w.read(ctx, f.s); err != nil {
-			return f.broken(err)
+	for {
+		w, err := f.next(ctx)
+		if err == nil && w == nil {
+			return f.end()
 		}
-		if err := f.write(w); err != nil {
+		if err == nil {
+			err = f.write(w)
+			f.release(w)
+		}
+		if err != nil {
 			return f.broken(err)
 		}
 	}
-	return f.end()
 }
 
 func (f *fetch) run(ctx context.Context) error {
@@ -132,7 +137,7 @@ func (f *fetch) run(ctx context.Context) error {
 		defer close(ready)
 		return f.produce(ctx, ready)
 	})
-	g.Go(func() error { return f.consume(ctx, ready) })
+	g.Go(func() error { return f.consume(ready) })
 	if err := g.Wait(); err != nil {
 		return f.broken(err)
 	}
@@ -141,33 +146,63 @@ func (f *fetch) run(ctx context.Context) error {
 
 func (f *fetch) produce(ctx context.Context, ready chan<- *window) error {
 	for {
-		w := windowPool.Get().(*window)
-		if !f.fill(w) {
-			windowPool.Put(w)
-			return nil
-		}
-		if err := w.read(ctx, f.s); err != nil {
+		w, err := f.next(ctx)
+		if err != nil || w == nil {
 			return err
 		}
 		select {
 		case ready <- w:
 		case <-ctx.Done():
+			f.release(w)
 			return ctx.Err()
 		}
 	}
 }
 
-func (f *fetch) consume(ctx context.Context, ready <-chan *window) error {
+func (f *fetch) consume(ready <-chan *window) error {
 	for w := range ready {
-		if err := ctx.Err(); err != nil {
+		err := f.write(w)
+		f.release(w)
+		if err != nil {
 			return err
 		}
-		if err := f.write(w); err != nil {
-			return err
-		}
-		windowPool.Put(w)
 	}
 	return nil
+}
+
+// next reads the next window, for which it waits for a place; nil at the end. Give it back with release.
+func (f *fetch) next(ctx context.Context) (*window, error) {
+	if err := f.lookUp(); err != nil || len(f.ids) == 0 {
+		return nil, err
+	}
+	select {
+	case f.places <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	w := windowPool.Get().(*window)
+	f.fill(w)
+	if err := w.read(ctx, f.s); err != nil {
+		f.release(w)
+		return nil, err
+	}
+	return w, nil
+}
+
+func (f *fetch) release(w *window) {
+	windowPool.Put(w)
+	<-f.places
+}
+
+// lookUp finds out where the next chunks lie that may be read.
+func (f *fetch) lookUp() (err error) {
+	if len(f.ids) > 0 || len(f.rest) == 0 {
+		return nil
+	}
+	n := min(len(f.rest), lookupMax)
+	f.ids, f.rest = f.rest[:n], f.rest[n:]
+	f.chunks, err = f.readable(f.ids)
+	return err
 }
 
 // fill takes the next chunks off f.ids; false if there are none.

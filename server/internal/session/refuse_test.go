@@ -321,3 +321,37 @@ func TestLostMount(t *testing.T) {
 	w.upload(t, 1, session, more)
 	w.commit(t, 1, session, more)
 }
+
+// Invariant 5: what somebody waits for does not queue behind bulk downloads, however slowly those are taken.
+func TestDemandPassesBulk(t *testing.T) {
+	w := newWorld(t, Options{Windows: 1})
+	d := makeDesktop(t, 1, 8)
+	w.centralize(t, 1, "desk", d)
+	taken, let := make(chan struct{}), make(chan struct{})
+	bulk := make(chan error, 2)
+	for range 2 {
+		go func() { bulk <- w.Fetch(t.Context(), 1, d.order, &slowTaker{taken: taken, let: let}) }()
+	}
+	<-taken // one of them has the only place, and its taker is stuck
+	if got := w.fetch(t, 1, d, d.order[:1]); got[d.order[0]] != wire.FrameOK {
+		t.Error("the demand got nothing")
+	}
+	close(let)
+	go func() {
+		for range taken {
+		}
+	}()
+	for range 2 {
+		must(t, <-bulk)
+	}
+	close(taken)
+}
+
+// slowTaker says when it is written to and then waits to be let on.
+type slowTaker struct{ taken, let chan struct{} }
+
+func (s *slowTaker) Write(b []byte) (int, error) {
+	s.taken <- struct{}{}
+	<-s.let
+	return len(b), nil
+}

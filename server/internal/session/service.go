@@ -20,9 +20,10 @@ type Options struct {
 	Volumes []string
 	// Lease is how long a session lives without a request; 0 is ten minutes.
 	Lease time.Duration
-	// Uploads and Fetches are how many requests of a kind are served at once, the others wait;
-	// 0 is 4 and 8. They bound the memory.
-	Uploads, Fetches int
+	// Uploads is how many uploads are taken at once, the others wait; 0 is 16. Each holds 2 to 4 MiB.
+	// Windows is how many MiB, read for downloads, wait to be sent; 0 is 24. What is asked for in small numbers, as
+	// demands are, has as many of its own and never waits for bulk.
+	Uploads, Windows int
 	// Log takes what the process should tell its admin; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -32,10 +33,10 @@ func (o *Options) defaults() {
 		o.Lease = 10 * time.Minute
 	}
 	if o.Uploads <= 0 {
-		o.Uploads = 4
+		o.Uploads = 16
 	}
-	if o.Fetches <= 0 {
-		o.Fetches = 8
+	if o.Windows <= 0 {
+		o.Windows = 24
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -52,7 +53,8 @@ type Service struct {
 	packs   openPacks
 	sets    setCache
 	uploads chan struct{}
-	fetches chan struct{}
+	bulk    chan struct{} // windows of large downloads
+	demand  chan struct{} // and of small ones
 	stats   counters
 }
 
@@ -60,7 +62,8 @@ type Service struct {
 // A volume that is away is no error: what needs it fails until it is back.
 func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) {
 	opts.defaults()
-	s := &Service{db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads), fetches: make(chan struct{}, opts.Fetches)}
+	s := &Service{db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads),
+		bulk: make(chan struct{}, opts.Windows), demand: make(chan struct{}, opts.Windows)}
 	s.volumes.db = db
 	s.packs.volumes = &s.volumes
 	s.packs.db = db

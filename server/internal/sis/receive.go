@@ -18,9 +18,9 @@ import (
 const (
 	slabCap  = RecordHead + chunk.MaxFrame
 	slabFull = 256 << 10
-	// slabs is how many of them one Receive has in its hands at most, and verifiers
-	// how many goroutines decode: they bound its memory to about 6 MiB.
-	slabs     = 4
+	// slabs is how many of them one Receive has in its hands at most: they bound its memory to about 3 MiB, and
+	// a verifier takes one more while it decodes.
+	slabs     = 3
 	verifiers = 2
 )
 
@@ -171,10 +171,10 @@ func (rc *receiver) pass(s *Slab) {
 }
 
 func (rc *receiver) verify() {
-	buf := plainPool.Get().(*[]byte)
-	defer plainPool.Put(buf)
 	for s := range rc.work {
+		buf := plainPool.Get().(*[]byte)
 		s.verify((*buf)[:0])
+		plainPool.Put(buf)
 		s.done <- struct{}{}
 	}
 }
