@@ -101,6 +101,11 @@ func (f *FS) Create(ctx context.Context, parent *Node, name string, flags int, m
 		}
 		return nil, a, nil, err
 	}
+	n.mu.Lock()
+	if n.file.state == unknown {
+		n.file = nativeFile
+	}
+	n.mu.Unlock()
 	return n, a, &Handle{f: f, n: n, file: file}, nil
 }
 
@@ -183,9 +188,10 @@ func (f *FS) writeRanged(n *Node, file *backing.File, p []byte, off uint64) (int
 // again over what was cut off. Called under n.mu.
 func (f *FS) recordLocked(n *Node) error {
 	if err := n.file.file.SyncData(); err != nil {
+		f.lostLocked(n)
 		return err
 	}
-	return n.file.part.Settle()
+	return n.file.part.Settle(n.file.part.Begin())
 }
 
 // truncate sets a file's size.
@@ -261,21 +267,22 @@ func (f *FS) truncateMarked(n *Node, size uint64) error {
 
 // Sync makes what was written through any handle of the file durable.
 func (h *Handle) Sync(dataOnly bool) error {
-	var err error
+	n := h.n
+	n.mu.Lock()
+	b := n.file.begin()
+	n.mu.Unlock()
+	sync := h.file.Sync
 	if dataOnly {
-		err = h.file.SyncData()
-	} else {
-		err = h.file.Sync()
+		sync = h.file.SyncData
 	}
+	err := sync()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if err != nil {
+		h.f.lostLocked(n)
 		return err
 	}
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	if c := h.n.file; c.state == ranged {
-		return c.part.Settle()
-	}
-	return nil
+	return h.f.settledLocked(n, b)
 }
 
 // Fallocate is fallocate(2). What moves or removes bytes of a file that is not all here

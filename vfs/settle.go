@@ -3,6 +3,7 @@ package vfs
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,20 +59,30 @@ func (s *settler) take() map[*Node]struct{} {
 	return nodes
 }
 
-// Run settles what was fetched, every few seconds, until ctx ends.
+// Run settles what was fetched, every few seconds, until ctx ends. Where the disk
+// is full or fails it says so and tries again, ever less often: nothing is native
+// before it is durable, so nothing is lost by waiting.
 func (f *FS) Run(ctx context.Context) error {
-	t := time.NewTicker(lateTime)
-	defer t.Stop()
+	pause := lateTime
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
-			if err := f.Settle(); err != nil {
-				return err
-			}
+		case <-time.After(pause):
+		}
+		if err := f.Settle(); err != nil {
+			pause = min(2*pause, time.Minute)
+			slog.Error("keeping what was fetched failed, and is tried again", "in", pause, "err", err)
+		} else {
+			pause = lateTime
 		}
 	}
+}
+
+// begun is what a sync that is to come will cover of a file.
+type begun struct {
+	mark  int
+	whole bool
 }
 
 // Settle makes everything fetched so far durable, and native what is all here.
@@ -80,28 +91,60 @@ func (f *FS) Settle() error {
 	if len(nodes) == 0 {
 		return nil
 	}
-	var errs []error
-	synced := f.store.Sync()
+	covers := make(map[*Node]begun, len(nodes))
 	for n := range nodes {
 		n.mu.Lock()
-		if synced == nil {
-			errs = append(errs, f.settledLocked(n))
-		} else {
+		covers[n] = n.file.begin()
+		n.mu.Unlock()
+	}
+	errs := []error{f.store.Sync()}
+	for n := range nodes {
+		n.mu.Lock()
+		err := errs[0]
+		if err != nil {
+			f.lostLocked(n)
+		} else if err = f.settledLocked(n, covers[n]); err != nil {
+			errs = append(errs, err)
+		}
+		if err != nil {
 			f.defers(n, 0)
 		}
 		n.mu.Unlock()
 		f.Forget(n, 1)
 	}
-	return errors.Join(append(errs, synced)...)
+	return errors.Join(errs...)
 }
 
-// settledLocked records what is durable now. Called under n.mu.
-func (f *FS) settledLocked(n *Node) error {
+func (c *content) begin() (b begun) {
+	if c.part != nil {
+		b.mark = c.part.Begin()
+	}
+	b.whole = c.state == unsettled
+	return b
+}
+
+// lostLocked has fetched anew what a failed sync may have lost. Called under n.mu.
+func (f *FS) lostLocked(n *Node) {
 	c := n.file
-	switch c.state {
-	case ranged:
-		return c.part.Settle()
-	case unsettled:
+	switch {
+	case c.state != unsettled && c.state != ranged:
+	case c.part != nil:
+		c.part.Lost()
+		c.state = ranged
+		f.completeLocked(n)
+	default:
+		_ = c.file.Close()
+		c.file, c.state = nil, single
+	}
+}
+
+// settledLocked records what a sync made durable. Called under n.mu.
+func (f *FS) settledLocked(n *Node, b begun) error {
+	c := n.file
+	switch {
+	case c.state == ranged:
+		return c.part.Settle(b.mark)
+	case c.state == unsettled && b.whole:
 		return f.nativeLocked(n)
 	}
 	return nil
@@ -131,6 +174,7 @@ func (f *FS) settleLocked(n *Node) error {
 		return nil
 	}
 	if err := n.file.file.SyncData(); err != nil {
+		f.lostLocked(n)
 		return err
 	}
 	return f.nativeLocked(n)

@@ -3,6 +3,7 @@ package backing
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -23,8 +24,20 @@ type Partial struct {
 	f       *File
 	tag     uint64
 	boot    uint64
-	loose   []Range
-	volatil []Range
+	// recorded is what has a record that holds in this boot.
+	recorded Ranges
+	// pending is what has no record for ever yet, in order; gone counts what had been before it.
+	pending []pending
+	gone    int
+	// size is the log's length in whole records, torn says that there is more behind them.
+	size int
+	torn bool
+}
+
+// pending is a range that was written; what was fetched can be fetched again.
+type pending struct {
+	Range
+	fetched bool
 }
 
 const recordSize = 32
@@ -82,13 +95,16 @@ func (p *Partial) load() error {
 	if err != nil {
 		return fmt.Errorf("log of present ranges: %w", err)
 	}
-	for b = b[:n]; len(b) >= recordSize; b = b[recordSize:] {
+	p.size, p.torn = n-n%recordSize, n%recordSize != 0
+	for b = b[:p.size]; len(b) > 0; b = b[recordSize:] {
 		boot, r := uint64At(b), Range{uint64At(b[8:]), uint64At(b[16:])}
-		if p.check(b[:24]) == uint64At(b[24:]) && (boot == 0 || boot == p.boot) && r.Start < r.End {
-			p.Present.Add(r)
-			if boot != 0 {
-				p.volatil = append(p.volatil, r)
-			}
+		if p.check(b[:24]) != uint64At(b[24:]) || boot != 0 && boot != p.boot || r.Start >= r.End {
+			continue
+		}
+		p.Present.Add(r)
+		p.recorded.Add(r)
+		if boot != 0 {
+			p.pending = append(p.pending, pending{Range: r})
 		}
 	}
 	return nil
@@ -99,24 +115,44 @@ func (p *Partial) check(head []byte) uint64 {
 	return uint64At(id[:])
 }
 
+// append adds records. A record that did not fit is taken off again, so that
+// those behind it are found.
 func (p *Partial) append(boot uint64, rs []Range) error {
 	b := make([]byte, 0, recordSize*len(rs))
 	for _, r := range rs {
 		head := appendUint64(appendUint64(appendUint64(nil, boot), r.Start), r.End)
 		b = append(append(b, head...), appendUint64(nil, p.check(head))...)
 	}
-	if _, err := p.f.Append(b); err != nil {
+	if p.torn {
+		if err := p.f.Truncate(uint64(p.size)); err != nil {
+			return fmt.Errorf("log of present ranges: %w", err)
+		}
+		p.torn = false
+	}
+	n, err := p.f.Append(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite // the disk is full: the next write says so
+	}
+	if err != nil {
+		p.torn = true
 		return fmt.Errorf("log of present ranges: %w", err)
+	}
+	p.size += n
+	for _, r := range rs {
+		p.recorded.Add(r)
 	}
 	return nil
 }
 
 // Wrote records what a user wrote: it must survive the death of this process.
 func (p *Partial) Wrote(r Range) error {
+	if p.recorded.Holds(r) {
+		return nil
+	}
 	if err := p.append(p.boot, []Range{r}); err != nil {
 		return err
 	}
-	p.volatil = append(p.volatil, r)
+	p.pending = append(p.pending, pending{Range: r})
 	p.Present.Add(r)
 	return nil
 }
@@ -124,19 +160,23 @@ func (p *Partial) Wrote(r Range) error {
 // Fetched notes what was fetched; it is recorded by the next Settle, and fetched
 // again if the process dies before.
 func (p *Partial) Fetched(r Range) {
-	p.loose = append(p.loose, r)
+	p.pending = append(p.pending, pending{r, true})
 	p.Present.Add(r)
 }
 
-// Settle makes the log durable. The file's bytes must be durable already.
-func (p *Partial) Settle() error {
-	rs := append(p.loose, p.volatil...)
-	if len(rs) == 0 {
+// Begin is called before a sync of the file, and returns what to tell Settle
+// when the sync is over: what is written meanwhile is not part of it.
+func (p *Partial) Begin() (mark int) { return p.gone + len(p.pending) }
+
+// Settle records what was written before Begin returned mark, and is durable now.
+func (p *Partial) Settle(mark int) error {
+	n := mark - p.gone
+	if n <= 0 {
 		return nil
 	}
 	var merged Ranges
-	for _, r := range rs {
-		merged.Add(r)
+	for _, r := range p.pending[:n] {
+		merged.Add(r.Range)
 	}
 	if err := p.append(0, merged.All()); err != nil {
 		return err
@@ -144,12 +184,28 @@ func (p *Partial) Settle() error {
 	if err := p.f.SyncData(); err != nil {
 		return err
 	}
-	p.loose, p.volatil = nil, nil
+	p.pending, p.gone = p.pending[n:], mark
 	return nil
 }
 
-// Unsettled says whether Settle has something to do.
-func (p *Partial) Unsettled() bool { return len(p.loose)+len(p.volatil) > 0 }
+// Lost is called after a sync that failed: what was fetched since the last good
+// one is not on the disk, as far as anybody knows, and must be fetched again.
+// What a user wrote is lost as on any disk: whoever asks for a sync is told.
+func (p *Partial) Lost() {
+	var kept []pending
+	for _, r := range p.pending {
+		if r.fetched {
+			p.Present.Remove(r.Range)
+		} else {
+			kept = append(kept, r)
+		}
+	}
+	for _, r := range kept {
+		p.Present.Add(r.Range)
+	}
+	p.gone += len(p.pending) - len(kept)
+	p.pending = kept
+}
 
 // Close closes the log.
 func (p *Partial) Close() error { return p.f.Close() }

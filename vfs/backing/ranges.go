@@ -31,6 +31,23 @@ func (s *Ranges) Add(a Range) {
 	s.r[i] = a
 }
 
+// Remove takes a range out of the set.
+func (s *Ranges) Remove(a Range) {
+	if a.Start >= a.End {
+		return
+	}
+	var out []Range
+	for _, r := range s.r {
+		if head := (Range{r.Start, min(r.End, a.Start)}); head.Start < head.End {
+			out = append(out, head)
+		}
+		if tail := (Range{max(r.Start, a.End), r.End}); tail.Start < tail.End {
+			out = append(out, tail)
+		}
+	}
+	s.r = out
+}
+
 // Holds says whether all of a is in the set.
 func (s *Ranges) Holds(a Range) bool {
 	if a.Start >= a.End {

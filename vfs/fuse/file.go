@@ -51,10 +51,14 @@ func (h *host) opened(n *vfs.Node, f *vfs.Handle, flags int, out *fuse.OpenOut) 
 	if t.passed > 0 || t.cached == 0 && h.passthrough.Load() && f.Whole(writes) && h.register(n, t) {
 		o.passed = true
 		t.passed++
+		h.everPassed = true
 		out.BackingID, out.OpenFlags = t.backing, fuse.FOPEN_PASSTHROUGH
 	} else {
 		t.cached++
-		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+		// What the kernel kept of a file before it was passed through is stale.
+		if t.cached > 1 || !h.everPassed || !f.Whole(writes) {
+			out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+		}
 	}
 	out.Fh = h.files.add(o)
 }

@@ -21,11 +21,12 @@ type host struct {
 	passthrough atomic.Bool
 
 	// mu guards the tables of what is open.
-	mu     sync.Mutex
-	nodes  map[uint64]*hosted
-	files  handles[*open]
-	dirs   handles[*openDir]
-	lastFh uint64
+	mu    sync.Mutex
+	nodes map[uint64]*hosted
+	files handles[*open]
+	dirs  handles[*openDir]
+	// everPassed says that the kernel has served a file by itself.
+	everPassed bool
 }
 
 // hosted is a file with open handles: how it is open in the kernel.
