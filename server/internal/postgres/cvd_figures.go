@@ -29,7 +29,8 @@ func (db *DB) SnapshotCosts(ctx context.Context) ([]SnapshotCost, error) {
 
 // EachChunk calls fn with the serial and the sizes of every chunk, in no order.
 func (db *DB) EachChunk(ctx context.Context, fn func(serial uint64, frame, plain int64)) error {
-	rs, err := db.sql.QueryContext(ctx, `select serial, frame_len, plain_len from chunks`)
+	rs, err := db.sql.QueryContext(ctx, `
+		select serial, frame_len, case when plain_len < 0 then ~plain_len else plain_len end from chunks`)
 	if err != nil {
 		return fault("read the sizes of chunks", err)
 	}
