@@ -10,8 +10,6 @@ import (
 	"github.com/looming-project/looming/vfs/vfstest"
 )
 
-func TestMain(m *testing.M) { vfstest.Main(m) }
-
 // A mount keeps what the core does, and what the kernel adds, with and without passthrough.
 func TestConformance(t *testing.T) {
 	t.Run("Passthrough", func(t *testing.T) { conform(t, fuse.Options{}) })
