@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -55,9 +54,10 @@ func TestMainJob(t *testing.T) {
 func TestSecondMachine(t *testing.T) {
 	r := serving(t)
 	desktop := r.debian()
-	r.snapshot(r.endpoint("first", ""), "first", desktop)
+	first := r.endpoint("first", "")
+	r.snapshot(first, "first", desktop)
 	other := r.path("other")
-	must(t, exec.Command("cp", "-a", "--reflink=auto", desktop, other).Run())
+	r.stream(first, "first", other) // no program copies everything that is in there
 	noise := noise(3 << 20)
 	must(t, os.WriteFile(filepath.Join(other, "home/user/new.bin"), noise, 0o644))
 	must(t, os.WriteFile(filepath.Join(other, "etc/hostname"), []byte("second\n"), 0o644))

@@ -90,9 +90,20 @@ func (r *rig) start() {
 			r.Error(err)
 		}
 		if r.Failed() {
-			r.Logf("the server's last words:\n%s", tail(r.server.Process().Said(), 40))
+			r.Logf("what the server complained of:\n%s", complaints(r.server.Process().Said()))
 		}
 	})
+}
+
+// complaints are the lines of a log that are not about good news.
+func complaints(log string) string {
+	var bad []string
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, "level=INFO") {
+			bad = append(bad, line)
+		}
+	}
+	return tail(strings.Join(bad, ""), 40)
 }
 
 func tail(text string, n int) string {

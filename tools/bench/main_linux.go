@@ -1,0 +1,139 @@
+// Command bench measures the figures that Looming promises, each as a ratio to
+// its floor in the same run, and prints them as a table in Markdown.
+//
+//	go run ./tools/bench --tree DIR [--second DIR] [--runs 3] [--only snapshot,unchanged,...]
+//
+// It needs root, a machine that does nothing else, and room for four times the
+// tree below --work. Page caches are dropped before every timed run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/looming-project/looming/tests/e2e/lab"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := start(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// start is the benchmark, or the floor of one that runs as its own process.
+func start(ctx context.Context) error {
+	if len(os.Args) == 4 && os.Args[1] == "loopback" {
+		return loopback(ctx, os.Args[2], os.Args[3])
+	}
+	b := bench{}
+	var only string
+	flag.StringVar(&b.tree, "tree", "", "the `directory` that is the desktop")
+	flag.StringVar(&b.second, "second", "", "the `directory` of a similar machine, for stored")
+	flag.StringVar(&b.work, "work", "/var/tmp/looming-bench", "`directory` for everything that is made")
+	flag.IntVar(&b.runs, "runs", 3, "`how often` each is measured; the median counts")
+	flag.StringVar(&only, "only", "", "`rows` to measure, by name: "+strings.Join(names(), ","))
+	flag.Parse()
+	chosen, err := choose(only)
+	if err != nil {
+		return err
+	}
+	if err := b.check(); err != nil {
+		return err
+	}
+	err = b.measure(ctx, chosen)
+	return errors.Join(err, b.end())
+}
+
+// row is one figure, or a few that are measured together.
+type row struct {
+	name    string
+	measure func(*bench, context.Context) error
+}
+
+var rows = []row{
+	{"snapshot", (*bench).snapshot},
+	{"unchanged", (*bench).unchanged},
+	{"stored", (*bench).stored},
+	{"stream", (*bench).stream},
+	{"firstbyte", (*bench).firstByte},
+	{"native", (*bench).native},
+	{"walk", (*bench).walk},
+}
+
+func names() (all []string) {
+	for _, r := range rows {
+		all = append(all, r.name)
+	}
+	return all
+}
+
+func choose(only string) ([]row, error) {
+	if only == "" {
+		return rows, nil
+	}
+	var chosen []row
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.Index(names(), name)
+		if i < 0 {
+			return nil, fmt.Errorf("--only %s: the rows are %s", name, strings.Join(names(), ", "))
+		}
+		chosen = append(chosen, rows[i])
+	}
+	return chosen, nil
+}
+
+func (b *bench) check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("it mounts file systems and drops caches: run it as root")
+	}
+	if b.tree == "" || b.runs < 1 {
+		return errors.New("say what to measure with --tree DIR, and --runs of at least 1")
+	}
+	for _, dir := range []*string{&b.tree, &b.second, &b.work} {
+		if *dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return err
+		}
+		// A link at the top would be all that is measured.
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			abs = real
+		}
+		*dir = abs
+	}
+	return nil
+}
+
+// measure takes the rows one after another, and prints what there is even if
+// one fails.
+func (b *bench) measure(ctx context.Context, chosen []row) (err error) {
+	if err := os.MkdirAll(b.work, 0o755); err != nil {
+		return err
+	}
+	if b.programs, err = lab.Build(ctx, filepath.Join(b.work, "bin")); err != nil {
+		return err
+	}
+	for _, r := range chosen {
+		fmt.Fprintf(os.Stderr, "%s\n", r.name)
+		if err = r.measure(b, ctx); err != nil {
+			err = fmt.Errorf("%s: %w", r.name, err)
+			break
+		}
+	}
+	b.print(os.Stdout)
+	return err
+}
