@@ -23,9 +23,11 @@ func TestFeedExample(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
 	eta := int64(1100)
-	anna := Stream{ID: "7", Device: "bf58-476d", CVD: "anna.weber", Snapshot: "8f21c07a", Target: "/srv/desktop", Phase: Filling,
+	anna := Stream{
+		ID: "7", Device: "bf58-476d", CVD: "anna.weber", Snapshot: "8f21c07a", Target: "/srv/desktop", Phase: Filling,
 		StartDone: 418_000_000, StartTotal: 418_000_000, BytesDone: 1_200_000_000, BytesTotal: 3_912_000_000, FilesDone: 61_000, FilesTotal: 203_118,
-		DemandBytes: 121_000_000, PrefetchBytes: 1_079_000_000, DemandCount: 27, Current: "usr/bin/git", BytesPerSecond: 2_410_000, ETASeconds: &eta, Started: at, Updated: at}
+		DemandBytes: 121_000_000, PrefetchBytes: 1_079_000_000, DemandCount: 27, Current: "usr/bin/git", BytesPerSecond: 2_410_000, ETASeconds: &eta, Started: at, Updated: at,
+	}
 	models := []Model{{Streams: []Stream{anna, {ID: "8", CVD: "kiosk", Phase: Native, Started: at}}, Totals: Totals{Streams: 2}}}
 	anna.BytesDone, anna.PrefetchBytes, anna.Updated = 1_200_500_000, 1_079_500_000, at.Add(250*time.Millisecond)
 	models = append(models, Model{Streams: []Stream{anna}, Totals: Totals{Streams: 1}})

@@ -171,8 +171,13 @@ func TestLaggingReaderGetsOneSnapshot(t *testing.T) {
 		want int
 		kind string
 	}{
-		{last, 0, ""}, {last - 1, 1, "change"}, {last - ringLen, ringLen, "change"},
-		{last - ringLen - 1, 1, "snapshot"}, {1, 1, "snapshot"}, {0, 1, "snapshot"}, {last + 5, 1, "snapshot"},
+		{last, 0, ""},
+		{last - 1, 1, "change"},
+		{last - ringLen, ringLen, "change"},
+		{last - ringLen - 1, 1, "snapshot"},
+		{1, 1, "snapshot"},
+		{0, 1, "snapshot"},
+		{last + 5, 1, "snapshot"},
 	} {
 		msgs, next, _, err := h.after(c.seq)
 		if err != nil || len(msgs) != c.want || next != last {

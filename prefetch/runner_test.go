@@ -61,11 +61,11 @@ func TestRunKeepsTheQueueShort(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(link), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tree, files := desktop(4000, 20_000, 2)
+				_, files := desktop(4000, 20_000, 2)
 				for _, mb := range []uint64{20, 60} {
 					files[fmt.Sprintf("big/%d", mb)] = mb << 20
 				}
-				tree = treeOf(files)
+				tree := treeOf(files)
 				l := newLine(link.mbit, link.delay)
 				ctx, cancel := context.WithCancel(t.Context())
 				var queues []time.Duration
@@ -297,9 +297,9 @@ func TestRunGoesPastBadFiles(t *testing.T) {
 	for _, says := range []bool{true, false} {
 		t.Run(fmt.Sprint("partial ", says), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tree, files := desktop(2000, 20_000, 6)
+				_, files := desktop(2000, 20_000, 6)
 				files["big"] = 20 << 20
-				tree = treeOf(files)
+				tree := treeOf(files)
 				bad := []string{"big", "d0/e1/f10", "d1/e199/f1999"}
 				tries := map[string]int{}
 				l := newLine(50, 20*time.Millisecond)
@@ -466,9 +466,9 @@ func TestRunAnyFailures(t *testing.T) {
 	for seed := range uint64(60) {
 		bubble(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
-			tree, files := desktop(300, 30_000, seed)
+			_, files := desktop(300, 30_000, seed)
 			files["big/a"], files["big/b"] = 12<<20, 3<<20
-			tree = treeOf(files)
+			tree := treeOf(files)
 			tree.page = r.IntN(4)
 			l := newLine([]float64{5, 50, 2000}[r.IntN(3)], 20*time.Millisecond)
 			l.refuse = func(items []Item) error { return anyFailure(r, items) }

@@ -30,8 +30,10 @@ func tree(t *testing.T, files, size int) (root cvd.Root, order []chunk.ID, chunk
 		_, _ = rand.Read(plain)
 		id, err := put(plain)
 		must(t, err)
-		must(t, b.Add(&cvd.Entry{Name: fmt.Sprintf("file %04d", i), Type: cvd.File, Mode: 0o600, Size: uint64(size),
-			Content: cvd.Content{ID: id}}))
+		must(t, b.Add(&cvd.Entry{
+			Name: fmt.Sprintf("file %04d", i), Type: cvd.File, Mode: 0o600, Size: uint64(size),
+			Content: cvd.Content{ID: id},
+		}))
 	}
 	top, sums, err := b.Finish()
 	must(t, err)

@@ -32,8 +32,10 @@ type learner struct {
 }
 
 func newLearner(c *remote.Client, cvd, path string) *learner {
-	return &learner{client: c, cvd: cvd, path: path, own: readTally(path),
-		rec: prefetch.NewRecorder(prefetch.RecorderOptions{Machine: machine()})}
+	return &learner{
+		client: c, cvd: cvd, path: path, own: readTally(path),
+		rec: prefetch.NewRecorder(prefetch.RecorderOptions{Machine: machine()}),
+	}
 }
 
 // machine names this machine in traces.

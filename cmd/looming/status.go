@@ -62,8 +62,10 @@ func statusOf(ctx context.Context, work string) (st status, err error) {
 	if err == nil {
 		err = json.Unmarshal(b, &w)
 	}
-	st.Progress = wire.Progress{Kind: "stream", CVD: w.CVD, Snapshot: w.Snapshot, Target: targetOf(work),
-		Phase: phaseStopped, BytesTotal: w.Bytes, FilesTotal: w.Files}
+	st.Progress = wire.Progress{
+		Kind: "stream", CVD: w.CVD, Snapshot: w.Snapshot, Target: targetOf(work),
+		Phase: phaseStopped, BytesTotal: w.Bytes, FilesTotal: w.Files,
+	}
 	return st, err
 }
 

@@ -53,8 +53,10 @@ func TestChunksMakeUpTheStreamAndKeepTheirBounds(t *testing.T) {
 	big := noise(5 << 20)
 	copy(big[1<<20:], make([]byte, 2<<20)) // zeros have no cut but the largest
 	for _, cut := range allCuts {
-		for _, n := range []int{0, 1, cut.Min, chunk.WholeMax - 1, chunk.WholeMax, chunk.WholeMax + 1, chunk.MaxSize, chunk.MaxSize + 1,
-			2*chunk.MaxSize - 1, 2 * chunk.MaxSize, 2*chunk.MaxSize + 1, len(big)} {
+		for _, n := range []int{
+			0, 1, cut.Min, chunk.WholeMax - 1, chunk.WholeMax, chunk.WholeMax + 1, chunk.MaxSize, chunk.MaxSize + 1,
+			2*chunk.MaxSize - 1, 2 * chunk.MaxSize, 2*chunk.MaxSize + 1, len(big),
+		} {
 			checkBounds(t, split(t, bytes.NewReader(big[:n]), cut), big[:n], cut)
 		}
 	}

@@ -62,8 +62,10 @@ func many(n int) []Entry {
 	es := make([]Entry, n)
 	for i := range es {
 		id := chunk.Sum(fmt.Append(nil, i))
-		es[i] = Entry{Name: fmt.Sprintf("file-%07d", i*7), Type: File, Mode: 0o644, Mtime: Time{1700000000 + int64(i), 1},
-			Size: InlineMax + 1 + uint64(i), Content: Content{ID: id}}
+		es[i] = Entry{
+			Name: fmt.Sprintf("file-%07d", i*7), Type: File, Mode: 0o644, Mtime: Time{1700000000 + int64(i), 1},
+			Size: InlineMax + 1 + uint64(i), Content: Content{ID: id},
+		}
 	}
 	return es
 }

@@ -115,9 +115,19 @@ func TestFormatLimits(t *testing.T) {
 		name  string
 		value int
 	}{
-		{"MaxSize", chunk.MaxSize}, {"WholeMax", chunk.WholeMax}, {"MaxFrame", chunk.MaxFrame}, {"HeadMax", chunk.HeadMax},
-		{"InlineMax", InlineMax}, {"NameMax", NameMax}, {"EntryMax", EntryMax}, {"ListMax", ListMax}, {"InEntryMax", InEntryMax},
-		{"leafMin", leafMin}, {"leafMax", leafMax}, {"cutOneIn", cutOneIn}, {"levelMax", levelMax},
+		{"MaxSize", chunk.MaxSize},
+		{"WholeMax", chunk.WholeMax},
+		{"MaxFrame", chunk.MaxFrame},
+		{"HeadMax", chunk.HeadMax},
+		{"InlineMax", InlineMax},
+		{"NameMax", NameMax},
+		{"EntryMax", EntryMax},
+		{"ListMax", ListMax},
+		{"InEntryMax", InEntryMax},
+		{"leafMin", leafMin},
+		{"leafMax", leafMax},
+		{"cutOneIn", cutOneIn},
+		{"levelMax", levelMax},
 	} {
 		if row := fmt.Sprintf("\n| %s | %d |", c.name, c.value); !strings.Contains(text, row) {
 			t.Errorf("FORMAT.md lacks the row %q", row)

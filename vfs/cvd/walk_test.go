@@ -210,8 +210,12 @@ func TestRefsVisitsAllThatANodeNames(t *testing.T) {
 	check("nodes", nodes, []Ref{{ID: chunk.Sum([]byte("tree"))}})
 	check("lists", lists, []Ref{{ref(0), 200 << 20}, {ref(1), 200 << 20}})
 	check("data", data, []Ref{
-		{big, chunk.WholeMax}, {big, InlineMax + 1},
-		{ref(0), 1 << 20}, {ref(1), 1 << 20}, {ref(2), 1 << 20}, {chunk.Sum([]byte("stream")), InlineMax + 1},
+		{big, chunk.WholeMax},
+		{big, InlineMax + 1},
+		{ref(0), 1 << 20},
+		{ref(1), 1 << 20},
+		{ref(2), 1 << 20},
+		{chunk.Sum([]byte("stream")), InlineMax + 1},
 	})
 	index := &Node{Level: 1, Children: []Child{{First: "a", ID: ref(1)}, {First: "b", ID: ref(2)}}}
 	nodes = nil

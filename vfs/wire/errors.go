@@ -103,8 +103,10 @@ func ProblemOf(err error) *Problem {
 			return &Problem{Type: prefix + c.code, Title: c.err.Error(), Status: c.status, Detail: err.Error()}
 		}
 	}
-	return &Problem{Type: prefix + "internal", Title: ErrInternal.Error(), Status: http.StatusInternalServerError,
-		Detail: "the server could not do this; its log says why"}
+	return &Problem{
+		Type: prefix + "internal", Title: ErrInternal.Error(), Status: http.StatusInternalServerError,
+		Detail: "the server could not do this; its log says why",
+	}
 }
 
 // WriteProblem answers a request with an error.

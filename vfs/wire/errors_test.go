@@ -29,19 +29,19 @@ var kinds = map[error]error{
 }
 
 // across sends an error over the wire.
-func across(t *testing.T, err error) (error, *http.Response) {
+func across(t *testing.T, err error) (*http.Response, error) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	wire.WriteProblem(w, err)
 	r := w.Result()
 	t.Cleanup(func() { _ = r.Body.Close() })
-	return wire.ReadProblem(r), r
+	return r, wire.ReadProblem(r)
 }
 
 // What an error is on the server, it is on the endpoint, and nothing else.
 func TestErrorsAreTheSameAcrossTheWire(t *testing.T) {
 	for code, sent := range sentinels {
-		got, r := across(t, fmt.Errorf("pack 7 of volume /srv: %w: ask your admin", sent))
+		r, got := across(t, fmt.Errorf("pack 7 of volume /srv: %w: ask your admin", sent))
 		for _, other := range sentinels {
 			want := other == sent || kinds[sent] == other
 			if errors.Is(got, other) != want {
@@ -54,7 +54,7 @@ func TestErrorsAreTheSameAcrossTheWire(t *testing.T) {
 		if r.StatusCode < 400 || r.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: status %d, type %q", code, r.StatusCode, r.Header.Get("Content-Type"))
 		}
-		again, _ := across(t, got) // a server that asks another one passes it on
+		_, again := across(t, got) // a server that asks another one passes it on
 		if !errors.Is(again, sent) {
 			t.Errorf("%s: lost on its second way", code)
 		}
@@ -78,7 +78,7 @@ func TestProtocolListsEveryCode(t *testing.T) {
 // What has no sentinel may hold secrets: its text stays on the server.
 func TestOtherErrorsStayOnTheServer(t *testing.T) {
 	for _, sent := range []error{errors.New("pq: password of looming"), io.ErrUnexpectedEOF, wire.ErrUnreachable} {
-		got, r := across(t, sent)
+		r, got := across(t, sent)
 		if !errors.Is(got, wire.ErrInternal) || r.StatusCode != http.StatusInternalServerError || strings.Contains(got.Error(), sent.Error()) {
 			t.Errorf("%v became %v with status %d", sent, got, r.StatusCode)
 		}
@@ -89,7 +89,7 @@ func TestMissingChunksCross(t *testing.T) {
 	want := []chunk.ID{chunk.Sum(nil), chunk.Sum([]byte("x"))}
 	p := wire.ProblemOf(wire.ErrIncomplete)
 	p.Missing = want
-	got, _ := across(t, fmt.Errorf("commit: %w", p))
+	_, got := across(t, fmt.Errorf("commit: %w", p))
 	var q *wire.Problem
 	if !errors.As(got, &q) || len(q.Missing) != 2 || q.Missing[1] != want[1] || !errors.Is(got, wire.ErrIncomplete) {
 		t.Errorf("%+v", got)

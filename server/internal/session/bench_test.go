@@ -247,8 +247,10 @@ func (u *uploader) tree(files int) cvd.Root {
 				plain := binary.BigEndian.AppendUint64(make([]byte, cvd.InlineMax), u.seed)
 				id, err := u.put(plain)
 				must(u.b, err)
-				must(u.b, dir.Add(&cvd.Entry{Name: fmt.Sprintf("some file %02d", k), Type: cvd.File, Mode: 0o644,
-					Size: uint64(len(plain)), Content: cvd.Content{ID: id}}))
+				must(u.b, dir.Add(&cvd.Entry{
+					Name: fmt.Sprintf("some file %02d", k), Type: cvd.File, Mode: 0o644,
+					Size: uint64(len(plain)), Content: cvd.Content{ID: id},
+				}))
 			}
 			u.add(mid, dir, fmt.Sprintf("directory %02d", j))
 		}

@@ -26,8 +26,10 @@ func (e *Cut) Unwrap() error { return e.Err }
 // that cannot be read, or whose record is not whole, is FrameDamaged. An error after
 // something was written is a *Cut.
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, w io.Writer) error {
-	f := &fetch{s: s, rest: ids, out: bufio.NewWriterSize(w, 64<<10), places: s.bulk,
-		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) }}
+	f := &fetch{
+		s: s, rest: ids, out: bufio.NewWriterSize(w, 64<<10), places: s.bulk,
+		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) },
+	}
 	if len(ids) <= demandMax {
 		f.places = s.demand
 		return f.one(ctx)

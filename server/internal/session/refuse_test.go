@@ -95,8 +95,10 @@ func TestForeignDevice(t *testing.T) {
 	_, prove := w.Prove(ctx, 2, session, wire.ProveRequest{IDs: d.order})
 	_, upload := w.Upload(ctx, 2, session, bytes.NewReader(d.body(d.order)), -1)
 	_, commit := w.Commit(ctx, 2, session, wire.CommitRequest{Root: d.root})
-	for what, err := range map[string]error{"begin": begin, "have": have, "files": files, "prove": prove,
-		"upload": upload, "commit": commit, "abandon": w.Abandon(ctx, 2, session)} {
+	for what, err := range map[string]error{
+		"begin": begin, "have": have, "files": files, "prove": prove,
+		"upload": upload, "commit": commit, "abandon": w.Abandon(ctx, 2, session),
+	} {
 		if !errors.Is(err, wire.ErrDenied) {
 			t.Errorf("%s as another device: %v, want denied", what, err)
 		}
@@ -128,9 +130,11 @@ func TestExpired(t *testing.T) {
 	_, commit := w.Commit(ctx, 1, session, wire.CommitRequest{Root: d.root})
 	_, unknown := w.Have(ctx, 1, "0123456789abcdef0123456789abcdef", nil)
 	_, nonsense := w.Have(ctx, 1, "x", nil)
-	for what, err := range map[string]error{"have": have, "upload": upload, "commit": commit, "unknown": unknown, "nonsense": nonsense,
+	for what, err := range map[string]error{
+		"have": have, "upload": upload, "commit": commit, "unknown": unknown, "nonsense": nonsense,
 		// the lease ran out after the request found it alive: the commit's own transaction sees it
-		"late": w.db.CommitSnapshot(ctx, sess, &postgres.Committed{}, nil)} {
+		"late": w.db.CommitSnapshot(ctx, sess, &postgres.Committed{}, nil),
+	} {
 		if !errors.Is(err, wire.ErrExpired) {
 			t.Errorf("%s: %v, want expired", what, err)
 		}

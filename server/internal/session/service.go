@@ -62,8 +62,10 @@ type Service struct {
 // A volume that is away is no error: what needs it fails until it is back.
 func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) {
 	opts.defaults()
-	s := &Service{db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads),
-		bulk: make(chan struct{}, opts.Windows), demand: make(chan struct{}, opts.Windows)}
+	s := &Service{
+		db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads),
+		bulk: make(chan struct{}, opts.Windows), demand: make(chan struct{}, opts.Windows),
+	}
 	s.volumes.db = db
 	s.packs.volumes = &s.volumes
 	s.packs.db = db

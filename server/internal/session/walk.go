@@ -74,8 +74,10 @@ type listed struct {
 type fileSum [16]byte
 
 func newWalk(s *Service, id int64, sess *postgres.Session, e entitlement) *walk {
-	return &walk{s: s, cvd: id, sess: sess, entitled: e, set: roaring64.New(), renewed: time.Now(),
-		seen: map[uint64]cvd.Sums{}, known: map[chunk.ID]fileSum{}}
+	return &walk{
+		s: s, cvd: id, sess: sess, entitled: e, set: roaring64.New(), renewed: time.Now(),
+		seen: map[uint64]cvd.Sums{}, known: map[chunk.ID]fileSum{},
+	}
 }
 
 func (w *walk) run(ctx context.Context, root cvd.Root) error {
