@@ -76,7 +76,7 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	}
 	p := r.newProgress()
 	defer p.end()
-	w := &restorer{src: c.Source(remote.Bulk), began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}}}
+	w := &restorer{src: c.Source(remote.Bulk), began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}, Failed: []unreadable{}}}
 	top, err := cvd.ReadRoot(ctx, w.src, snap.Root)
 	if err != nil {
 		return err

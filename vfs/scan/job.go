@@ -3,6 +3,7 @@ package scan
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/looming-project/looming/vfs/chunk"
@@ -18,8 +19,15 @@ var (
 	errAttributes = errors.New("its extended attributes are larger than a snapshot can hold")
 )
 
-// machineryPrefix is of the attributes by which placeholders say what they are.
-const machineryPrefix = "trusted.looming."
+// isMachinery says whether an attribute is one by which placeholders say what they are.
+func isMachinery(name string) bool {
+	for _, mark := range []string{"trusted.looming", "user.looming"} {
+		if rest, ok := strings.CutPrefix(name, mark); ok && (rest == "" || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
+}
 
 // xattrsMost bounds the attributes of one entry, in bytes.
 const xattrsMost = cvd.EntryMax - 64<<10
@@ -85,7 +93,7 @@ func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (held *cvd.Content, 
 func native(xs []cvd.Xattr, hook Placeholders) ([]cvd.Xattr, error) {
 	size, out := 0, xs[:0]
 	for _, x := range xs {
-		if len(x.Name) >= len(machineryPrefix) && x.Name[:len(machineryPrefix)] == machineryPrefix {
+		if isMachinery(x.Name) {
 			if hook == nil {
 				return nil, ErrPlaceholder
 			}

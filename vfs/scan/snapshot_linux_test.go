@@ -159,9 +159,9 @@ func TestPlaceholders(t *testing.T) {
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
 	must(t, os.Truncate(filepath.Join(dir, "file"), int64(len(content))))
-	must(t, unix.Setxattr(filepath.Join(dir, "file"), machineryPrefix+"test", id[:], 0))
+	must(t, unix.Setxattr(filepath.Join(dir, "file"), mark, id[:], 0))
 	must(t, os.Mkdir(filepath.Join(dir, "dir"), 0o755))
-	must(t, unix.Setxattr(filepath.Join(dir, "dir"), machineryPrefix+"test", top.Tree[:], 0))
+	must(t, unix.Setxattr(filepath.Join(dir, "dir"), mark, top.Tree[:], 0))
 	cache := t.TempDir()
 	for range 2 {
 		var count Counters
@@ -184,11 +184,14 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
+// mark is the attribute of this test's placeholders.
+const mark = "trusted.looming"
+
 type hook struct{ sums cvd.Sums }
 
 func (h hook) Dir(attrs []cvd.Xattr) (*Held, error) {
 	for _, x := range attrs {
-		if x.Name == machineryPrefix+"test" {
+		if x.Name == mark {
 			return &Held{Tree: chunk.ID(x.Value), Sums: h.sums}, nil
 		}
 	}
@@ -197,7 +200,7 @@ func (h hook) Dir(attrs []cvd.Xattr) (*Held, error) {
 
 func (h hook) File(attrs []cvd.Xattr, _ uint64) (*cvd.Content, error) {
 	for _, x := range attrs {
-		if x.Name == machineryPrefix+"test" {
+		if x.Name == mark {
 			return &cvd.Content{ID: chunk.ID(x.Value)}, nil
 		}
 	}
