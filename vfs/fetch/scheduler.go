@@ -42,6 +42,8 @@ type Scheduler struct {
 	// down is since when the demand source has not answered; zero while it does.
 	down  time.Time
 	cause error
+	// heard is when it last did.
+	heard time.Time
 }
 
 type flight struct {
@@ -157,6 +159,7 @@ func passing(err error) bool {
 }
 
 func (s *Scheduler) once(ctx context.Context, id chunk.ID, deadline time.Time) ([]byte, error) {
+	asked := time.Now()
 	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	plain, err := chunk.Get(limited, s.o.Demand, id)
@@ -167,22 +170,23 @@ func (s *Scheduler) once(ctx context.Context, id chunk.ID, deadline time.Time) (
 		err = fmt.Errorf("no answer in time (%w)", errTimeout)
 	}
 	answered := err == nil || errors.Is(err, chunk.ErrNotFound) || errors.Is(err, chunk.ErrDamaged) || !passing(err)
-	s.note(answered, err)
+	s.note(asked, answered, err)
 	return plain, err
 }
 
 var errTimeout = errors.New("timeout")
 
-func (s *Scheduler) note(answered bool, err error) {
+// note keeps account of whether a source that was asked at a time answers.
+func (s *Scheduler) note(asked time.Time, answered bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case answered:
-		s.down, s.cause = time.Time{}, nil
-	case s.down.IsZero():
-		s.down, s.cause = time.Now(), err
-	default:
+		s.down, s.cause, s.heard = time.Time{}, nil, time.Now()
+	case !s.down.IsZero():
 		s.cause = err
+	case !s.heard.After(asked):
+		s.down, s.cause = asked, err
 	}
 }
 
@@ -248,7 +252,7 @@ type bulk struct{ s *Scheduler }
 func (b bulk) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
 	return b.s.o.Bulk.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
-			b.s.note(true, nil)
+			b.s.note(time.Now(), true, nil)
 		}
 		return got(i, plain, err)
 	})
