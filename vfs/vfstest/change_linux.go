@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
 )
 
@@ -100,7 +101,11 @@ func attributes(w *World) {
 		want.Mtime = cvd.Time{Sec: int64(i) + 500, Nsec: 42}
 		w.must(w.Sys.Chown(p, want.UID, want.GID))
 		w.must(w.Sys.Chmod(p, want.Mode))
-		w.must(w.Sys.SetMtime(p, want.Mtime))
+		atime := cvd.Time{Nsec: backing.TimeOmit}
+		if _, lacks := w.Host.Lacks[OneTime]; lacks {
+			atime = want.Mtime
+		}
+		w.must(w.Sys.SetTimes(p, atime, want.Mtime))
 	}
 	if n := w.Source.Fetched.Load(); n > 3 {
 		w.Errorf("%d chunks were brought, more than the root and two nodes", n)

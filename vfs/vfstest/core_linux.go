@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/fetch"
@@ -213,8 +214,17 @@ func (c Core) Chown(p string, uid, gid uint32) error {
 	return c.set(p, vfs.Change{UID: &uid, GID: &gid})
 }
 
-// SetMtime implements System.
-func (c Core) SetMtime(p string, t cvd.Time) error { return c.set(p, vfs.Change{Mtime: &t}) }
+// SetTimes implements System.
+func (c Core) SetTimes(p string, atime, mtime cvd.Time) error {
+	var change vfs.Change
+	if atime.Nsec != backing.TimeOmit {
+		change.Atime = &atime
+	}
+	if mtime.Nsec != backing.TimeOmit {
+		change.Mtime = &mtime
+	}
+	return c.set(p, change)
+}
 
 // Truncate implements System.
 func (c Core) Truncate(p string, size uint64) error { return c.set(p, vfs.Change{Size: &size}) }

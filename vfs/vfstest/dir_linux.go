@@ -157,11 +157,9 @@ func (d Dir) Chown(p string, uid, gid uint32) error {
 	return d.in(p, func(dir *backing.Dir, _ int, name string) error { return dir.Chown(name, int(uid), int(gid)) })
 }
 
-// SetMtime implements System.
-func (d Dir) SetMtime(p string, t cvd.Time) error {
-	return d.in(p, func(dir *backing.Dir, _ int, name string) error {
-		return dir.SetTimes(name, cvd.Time{Nsec: backing.TimeOmit}, t)
-	})
+// SetTimes implements System.
+func (d Dir) SetTimes(p string, atime, mtime cvd.Time) error {
+	return d.in(p, func(dir *backing.Dir, _ int, name string) error { return dir.SetTimes(name, atime, mtime) })
 }
 
 // Truncate implements System.

@@ -15,11 +15,14 @@ import (
 // Zoo is a desktop with one of everything that a Linux file system holds.
 func Zoo(w *World) *Tree {
 	tr := NewTree(w.T)
-	for name, size := range map[string]int{
-		"empty": 0, "one": 1, "inline": cvd.InlineMax, "single": cvd.InlineMax + 1, "page": 4096, "mid": 100_000,
-		"whole": chunk.WholeMax, "ranged": chunk.WholeMax + 1, "large": 1<<20 + 12345,
+	for _, f := range []struct {
+		name string
+		size int
+	}{
+		{"empty", 0}, {"one", 1}, {"inline", cvd.InlineMax}, {"single", cvd.InlineMax + 1}, {"page", 4096}, {"mid", 100_000},
+		{"whole", chunk.WholeMax}, {"ranged", chunk.WholeMax + 1}, {"large", 1<<20 + 12345},
 	} {
-		tr.AddFile("sizes/"+name, Body(size, byte(size)), 100<<10)
+		tr.AddFile("sizes/"+f.name, Body(f.size, byte(f.size)), 100<<10)
 	}
 	tr.AddFile("sizes/listed", Body(3<<20, 77), 64<<10)
 	tr.AddFile("sizes/long", Body(5<<20, 78), 140) // a list of 37449 chunks, too long for a mark

@@ -25,8 +25,8 @@ const (
 	// core has neither.
 	Mmap    Feature = "mmap"
 	Signals Feature = "killing a reader that waits"
-	// Hidden is that an unlinked file that is open leaves no name behind.
-	Hidden Feature = "removing a file that is open"
+	// OneTime is setting the modification time and leaving the access time.
+	OneTime Feature = "setting one time alone"
 	// Kernel is that the kernel checks rights and keeps them: modes cleared by writes, umask.
 	Kernel Feature = "the kernel's checks"
 )

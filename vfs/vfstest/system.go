@@ -25,8 +25,8 @@ type System interface {
 	Rmdir(path string) error
 	Chmod(path string, mode uint32) error
 	Chown(path string, uid, gid uint32) error
-	// SetMtime sets the modification time alone.
-	SetMtime(path string, t cvd.Time) error
+	// SetTimes sets the access and modification times; backing.TimeOmit as nanoseconds leaves one.
+	SetTimes(path string, atime, mtime cvd.Time) error
 	Truncate(path string, size uint64) error
 	Getxattr(path, name string) ([]byte, error)
 	Setxattr(path, name string, value []byte) error

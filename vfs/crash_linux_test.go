@@ -1,0 +1,120 @@
+package vfs_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/vfstest"
+)
+
+// listDir tells the test binary to list the desktop of TestKilledListing below a directory.
+const listDir = "LOOMING_TEST_LIST"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(listDir); dir != "" {
+		if err := list(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// listTree has one of everything, and much of what takes several steps to make.
+func listTree() *vfstest.Tree {
+	tr := vfstest.Zoo(&vfstest.World{})
+	for i := range 600 {
+		body := vfstest.Body(i*11, byte(i))
+		tr.AddFile(fmt.Sprintf("many/f%d", i), body, 1).Mode = 0o4750
+		links := vfstest.Body(i*13, byte(i))
+		tr.AddLinks(tr.File("", links), links, fmt.Sprintf("links1/h%d", i), fmt.Sprintf("links2/h%d", i))
+	}
+	return tr
+}
+
+func openList(dir string, tr *vfstest.Tree) (*vfs.FS, error) {
+	root := tr.Finish()
+	src := vfstest.NewSource(tr.Map)
+	return vfs.Open(context.Background(), vfs.Options{
+		Backing: filepath.Join(dir, "backing"), Side: filepath.Join(dir, "side"), Demand: src, Bulk: src, Root: root,
+	})
+}
+
+func list(dir string) error {
+	tr := listTree()
+	fmt.Println("ready")
+	f, err := openList(dir, tr)
+	if err != nil {
+		return err
+	}
+	return f.ListAll(context.Background(), func() {})
+}
+
+// A process that lists is killed at any step: listing again makes the same
+// desktop, with nothing half made and no link missing or too many.
+func TestKilledListing(t *testing.T) {
+	tr, kills := listTree(), 0
+	for range 100 {
+		dir := t.TempDir()
+		for lister(t, dir, time.Duration(rand.IntN(60))*time.Millisecond) {
+			kills++
+		}
+		f, err := openList(dir, listTree())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.Background()
+		err = errors.Join(f.ListAll(ctx, func() {}), errors.Join(f.Fill(ctx, tr.Files())...), f.Settle())
+		rest, remaining := f.Remaining(ctx)
+		if err := errors.Join(err, remaining, f.Close(), os.RemoveAll(filepath.Join(dir, "side"))); err != nil || len(rest) > 0 {
+			t.Errorf("%v, remaining %q", err, rest)
+		}
+		(&vfstest.World{T: t, Tree: tr}).Check(vfstest.Dir(filepath.Join(dir, "backing")))
+		if kills >= 20 || t.Failed() {
+			break
+		}
+	}
+	if kills < 20 {
+		t.Errorf("only %d of 20 processes were killed in time", kills)
+	}
+}
+
+// lister lists until it is killed, or through.
+func lister(t *testing.T, dir string, after time.Duration) (killed bool) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), listDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	r := bufio.NewReader(out)
+	if line, err := r.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the lister said %q, %v", line, err)
+	}
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	_, _ = io.Copy(io.Discard, r)
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		t.Fatal("the lister failed:", err)
+	}
+	return err != nil
+}
