@@ -13,6 +13,7 @@ import (
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // tallyFile is where the use of a desktop is kept beside its backing directory.
@@ -133,7 +134,10 @@ func (l *learner) run(ctx context.Context) error {
 
 // end sends the record for the last time; nothing is written beside the desktop any more.
 func (l *learner) end(ctx context.Context) {
-	if err := l.send(ctx); err != nil {
+	switch err := l.send(ctx); {
+	case errors.Is(err, wire.ErrDenied): // the desktop is another device's, which keeps its tally
+		slog.Debug("the record of use is not this device's to send", "err", err)
+	case err != nil:
 		slog.Warn("the record of use was not sent, and is kept here", "err", err)
 	}
 	l.mu.Lock()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -80,6 +81,10 @@ func (m *meter) phase(name, message string) {
 	defer m.mu.Unlock()
 	m.p.Phase, m.p.Message = name, message
 	if name == phaseNative {
+		if m.p.StartTotal == 0 { // nothing was learnt before: all of it was the start set
+			m.p.StartTotal = m.p.BytesTotal
+		}
+		m.p.StartDone = m.p.StartTotal
 		m.p.BytesDone, m.p.FilesDone, m.p.ETA, m.p.Rate, m.p.Current = m.p.BytesTotal, m.p.FilesTotal, 0, 0, ""
 	}
 }
@@ -108,6 +113,9 @@ func (m *meter) prefetched(p prefetch.Progress) {
 		q.Phase = phaseOffline
 		if p.Err != nil {
 			q.Message = p.Err.Error()
+		}
+		if errors.Is(p.Err, prefetch.ErrBlocked) {
+			q.Phase = phaseWaiting
 		}
 	case p.Stage == prefetch.StartSetStage && p.StartFilesTotal > 0:
 		q.Phase = phaseStart

@@ -15,9 +15,10 @@ import (
 // Sentinels of what can go wrong across the network. A problem that came over
 // the wire unwraps to one of them, so errors.Is works on both sides.
 var (
-	ErrInvalid     = errors.New("invalid request")
-	ErrDenied      = errors.New("not allowed")
-	ErrPending     = errors.New("waiting for approval")
+	ErrInvalid error = final("invalid request")
+	ErrDenied  error = final("not allowed")
+	ErrPending error = final("waiting for approval")
+
 	ErrNotFound    = errors.New("not found")
 	ErrConflict    = errors.New("conflict")
 	ErrExpired     = errors.New("upload session expired")
@@ -29,6 +30,14 @@ var (
 	// ErrUnreachable never crosses the wire: no server answered.
 	ErrUnreachable = errors.New("server out of reach")
 )
+
+// final is a refusal: whoever waits for bytes need not ask again.
+type final string
+
+func (f final) Error() string { return string(f) }
+
+// Final says that asking again does not help.
+func (final) Final() bool { return true }
 
 // codes is the one table from error to wire code and HTTP status. What has a
 // kind is told apart on the other side, and counts as its kind there too.
