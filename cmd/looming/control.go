@@ -51,10 +51,11 @@ func listen(work string) (net.Listener, error) {
 	}
 	defer done()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err == nil {
-		l.SetUnlinkOnClose(false) // the work directory may be gone by then, and its descriptor is
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	l.SetUnlinkOnClose(false) // the work directory may be gone by then, and its descriptor is
+	return l, os.Chmod(filepath.Join(work, socketName), 0o600)
 }
 
 // ask sends a request to the process that streams with the work directory.

@@ -63,6 +63,9 @@ func choose(ctx context.Context, c *remote.Client, work, name, snapshot string) 
 	if err := durable.MkdirAll(work, 0o700); err != nil {
 		return w, err
 	}
+	if err := os.Chmod(work, 0o700); err != nil { // placeholders are not for others to read
+		return w, fmt.Errorf("keeping others out of %s: %w", work, err)
+	}
 	return w, durable.WriteFile(path, append(b, '\n'), 0o600)
 }
 
@@ -127,15 +130,17 @@ func openDesktop(ctx context.Context, c *remote.Client, w wanted, backing, side,
 }
 
 // close takes the desktop away and keeps what is here of it. A mount that
-// programs use goes out of sight, and is gone when they end.
+// programs use goes out of sight and ends with this process; until then it is
+// served, so the files stay open.
 func (d *desktop) close() error {
-	var err error
-	if d.m != nil {
-		if err = d.m.Unmount(); err != nil {
-			err = errors.Join(err, d.m.Detach())
-		}
+	if d.m == nil {
+		return d.f.Close()
 	}
-	return errors.Join(err, d.f.Close())
+	err := d.m.Unmount()
+	if err == nil {
+		return d.f.Close()
+	}
+	return errors.Join(err, d.m.Detach(), d.f.Settle())
 }
 
 // Verify implements pivot.Verifier.

@@ -182,6 +182,9 @@ func (s *Store) dressFile(f *File, e *cvd.Entry) error {
 		}
 	}
 	for _, x := range e.Xattrs {
+		if s.Hidden(x.Name) {
+			continue // it would be taken for a mark
+		}
 		if err := s.permit(f.Setxattr(x.Name, x.Value)); err != nil {
 			return fmt.Errorf("extended attribute %s: %w", x.Name, err)
 		}
@@ -200,6 +203,9 @@ func (s *Store) dress(r Ref, e *cvd.Entry) error {
 		}
 	}
 	for _, x := range e.Xattrs {
+		if s.Hidden(x.Name) {
+			continue // it would be taken for a mark
+		}
 		if err := s.permit(r.Setxattr(x.Name, x.Value, 0)); err != nil {
 			return fmt.Errorf("extended attribute %s: %w", x.Name, err)
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -90,17 +92,43 @@ func (s *Store) sameFS() error {
 	return err
 }
 
-// chooseAttr finds out under which name marks can be kept. Users other than root
-// may not set trusted attributes; then marks are visible to whoever looks beneath.
+// attrFile in the state directory says under which name marks are kept.
+const attrFile = "marks"
+
+// attrNames are where marks can be kept. Users other than root may not set
+// trusted attributes; then marks are visible to whoever looks beneath.
+var attrNames = []string{"trusted.looming", "user.looming"}
+
+// chooseAttr finds out under which name marks are kept: the one that was chosen
+// when the backing directory was begun, or the first that the disk takes. Another
+// user must not take placeholders for files because their marks have another name.
 func (s *Store) chooseAttr() error {
-	var err error
-	for _, name := range []string{"trusted.looming", "user.looming"} {
-		if err = s.linksDir.Setxattr("", name, []byte{0}, 0); err == nil {
-			s.attr = name
-			return s.linksDir.Removexattr("", name)
+	path := filepath.Join(s.side, attrFile)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		return s.tryAttr(strings.TrimSpace(string(b)))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range attrNames {
+		if err = s.tryAttr(name); err == nil {
+			return durable.WriteFile(path, []byte(name+"\n"), 0o600)
 		}
 	}
-	return fmt.Errorf("the file system of %s keeps no extended attributes, which placeholders need: %w", s.side, err)
+	return err
+}
+
+// tryAttr takes a name if the disk takes it from this user.
+func (s *Store) tryAttr(name string) error {
+	if !s.Hidden(name) {
+		return fmt.Errorf("%s says that marks are kept as %q, which this version does not know", filepath.Join(s.side, attrFile), name)
+	}
+	if err := s.linksDir.Setxattr("", name, []byte{0}, 0); err != nil {
+		return fmt.Errorf("placeholders are marked by the extended attribute %s, which cannot be set in %s (another user may have begun here, or the file system has none): %w", name, s.side, err)
+	}
+	s.attr = name
+	return s.linksDir.Removexattr("", name)
 }
 
 func (s *Store) readLinks() error {
@@ -136,7 +164,7 @@ func (s *Store) Close() error {
 }
 
 // Hidden says whether an extended attribute is Looming's own and not the desktop's.
-func (s *Store) Hidden(attr string) bool { return attr == s.attr }
+func (s *Store) Hidden(attr string) bool { return slices.Contains(attrNames, attr) }
 
 // Sync makes all that was done in the backing directory durable.
 func (s *Store) Sync() error { return s.fs.Sync() }
@@ -153,7 +181,7 @@ func (s *Store) Adjust(r Ref, a *Attr) {
 	if a.Type == cvd.File && a.Blocks == 0 {
 		a.Blocks = (a.Size + 511) / 512 // tar and others take a file without blocks for zeros, unread
 	}
-	if a.Nlink < 2 || a.Type == cvd.Dir {
+	if a.Nlink < 3 || a.Type == cvd.Dir { // with one name listed, the others exist all the same
 		return
 	}
 	s.mu.Lock()
