@@ -43,6 +43,11 @@ func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
 		return Attr{}, err
 	}
 	defer f.gate.leave()
+	if c.Size != nil || c.Mtime != nil {
+		if err := f.firm(n); err != nil {
+			return Attr{}, err
+		}
+	}
 	if c.Size != nil {
 		if err := f.truncate(ctx, n, *c.Size); err != nil {
 			return Attr{}, err

@@ -94,6 +94,9 @@ func (f *FS) Link(ctx context.Context, n, parent *Node, name string) (*Node, Att
 	if err := f.ensureListed(ctx, parent); err != nil {
 		return nil, Attr{}, err
 	}
+	if err := f.firm(n); err != nil {
+		return nil, Attr{}, err
+	}
 	f.names.Lock()
 	defer f.names.Unlock()
 	d, err := f.dir(parent)
@@ -171,6 +174,9 @@ func (f *FS) Rename(ctx context.Context, from *Node, name string, to *Node, toNa
 		return err
 	}
 	if err := f.listTarget(ctx, to, toName); err != nil {
+		return err
+	}
+	if err := errors.Join(f.firmName(ctx, from, name), ignoreGone(f.firmName(ctx, to, toName))); err != nil {
 		return err
 	}
 	f.names.Lock()

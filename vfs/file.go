@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -56,7 +57,7 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 		return nil, fmt.Errorf("opening %q: %w", f.Path(n), err)
 	}
 	if writes {
-		if err := f.settleOne(n); err != nil {
+		if err := errors.Join(f.firm(n), f.settleOne(n)); err != nil {
 			return nil, err
 		}
 	}

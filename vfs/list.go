@@ -2,8 +2,10 @@ package vfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -44,10 +46,52 @@ func (f *FS) treeOf(n *Node) (m backing.Mark, ok bool, err error) {
 		return m, false, err
 	}
 	m, ok, err = f.store.MarkOf(backing.Ref{Dir: d})
-	if err == nil && !ok {
-		n.listed.Store(true)
+	if err != nil || ok && !f.store.Native(&m) {
+		return m, ok, err
 	}
-	return m, ok, err
+	if ok { // listed in this boot by a process that died before it settled
+		f.loosen(n)
+	}
+	n.listed.Store(true)
+	return m, false, nil
+}
+
+// loosen notes that a listed directory has files whose bytes are not durable yet.
+func (f *FS) loosen(n *Node) {
+	n.loose.Store(true)
+	f.defers(n, 0)
+}
+
+// firm makes the bytes of a file durable that its directory's listing wrote,
+// because it is to be changed or moved: a repair after a power cut would not find it.
+func (f *FS) firm(n *Node) error {
+	if n.typ != cvd.File {
+		return nil
+	}
+	f.names.RLock()
+	loose := n.parent != nil && n.parent.loose.Load()
+	f.names.RUnlock()
+	if !loose {
+		return nil
+	}
+	file, err := f.openBacking(n, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.SyncData(), file.Close())
+}
+
+// firmName is firm for what dir holds under name.
+func (f *FS) firmName(ctx context.Context, dir *Node, name string) error {
+	if !dir.loose.Load() {
+		return nil
+	}
+	n, _, err := f.Lookup(ctx, dir, name)
+	if err != nil {
+		return err
+	}
+	defer f.Forget(n, 1)
+	return f.firm(n)
 }
 
 // plant lists n from its node's bytes, unless somebody was faster. Further parts
@@ -69,22 +113,45 @@ func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source)
 	if err != nil {
 		return err
 	}
-	put := f.store.Plant
-	if f.store.InheritsACL(d) {
-		put = f.store.PlantFreed
-	}
-	if err := node.Each(ctx, src, func(e *cvd.Entry) error { return put(d, e) }); err != nil {
+	loose, err := f.plantAll(ctx, d, &m, node, src)
+	if err != nil {
 		return err
 	}
-	if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, m.Mtime); err != nil {
-		return err
+	if m.Listed == 0 {
+		if err := d.SetTimes("", cvd.Time{Nsec: backing.TimeOmit}, m.Mtime); err != nil {
+			return err
+		}
 	}
-	if err := f.store.ClearDir(d); err != nil {
-		return err
+	if !loose {
+		if err := f.store.ClearDir(d); err != nil {
+			return err
+		}
+	} else {
+		if err := f.store.ListedDir(d, &m); err != nil {
+			return err
+		}
+		f.loosen(n)
 	}
 	n.listed.Store(true)
 	atomic.AddUint64(&f.stats.Listed, 1)
 	return nil
+}
+
+// plantAll makes a directory's entries, or where it was listed before a power cut,
+// repairs them. loose says that bytes of some are not durable yet.
+func (f *FS) plantAll(ctx context.Context, d *backing.Dir, m *backing.Mark, node *cvd.Node, src chunk.Source) (loose bool, err error) {
+	put := f.store.Plant
+	switch {
+	case m.Listed != 0:
+		put = f.store.Repair
+	case f.store.InheritsACL(d):
+		put = f.store.PlantFreed
+	}
+	err = node.Each(ctx, src, func(e *cvd.Entry) error {
+		loose = loose || backing.Inline(e)
+		return put(d, e)
+	})
+	return loose, err
 }
 
 // listBatch is how many directories one request of ListAll asks for.
@@ -128,6 +195,9 @@ func (l *lister) step(ctx context.Context) error {
 	n := min(len(l.stack), listBatch)
 	batch := l.stack[len(l.stack)-n:]
 	if err := l.listMany(ctx, batch); err != nil {
+		return err
+	}
+	if err := l.f.settleFull(); err != nil {
 		return err
 	}
 	batch = append([]*Node{}, batch...)

@@ -41,7 +41,9 @@ type Node struct {
 
 	// listed is set once a directory is known to be native; plant is held while it is listed.
 	listed atomic.Bool
-	plant  sync.Mutex
+	// loose is set while bytes that its listing wrote are not durable.
+	loose atomic.Bool
+	plant sync.Mutex
 }
 
 // ID is the number by which a host names the node, never used again for another.

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/cvd"
 )
 
 // settler holds the files whose bytes are here but not yet durable, so that one
@@ -101,7 +104,12 @@ func (f *FS) Settle() error {
 	for n := range nodes {
 		n.mu.Lock()
 		err := errs[0]
-		if err != nil {
+		if n.typ == cvd.Dir {
+			err = f.settledDir(n, err)
+			if err != nil && errs[0] == nil {
+				errs = append(errs, err)
+			}
+		} else if err != nil {
 			f.lostLocked(n)
 		} else if err = f.settledLocked(n, covers[n]); err != nil {
 			errs = append(errs, err)
@@ -113,6 +121,30 @@ func (f *FS) Settle() error {
 		f.Forget(n, 1)
 	}
 	return errors.Join(errs...)
+}
+
+// settledDir makes a listed directory native after a sync, or has it repaired
+// after one that failed.
+func (f *FS) settledDir(n *Node, failed error) error {
+	f.names.RLock()
+	d, err := f.dir(n)
+	f.names.RUnlock()
+	if err != nil {
+		return err
+	}
+	if failed == nil {
+		if err := f.store.ClearDir(d); err != nil {
+			return err
+		}
+		n.loose.Store(false)
+		return nil
+	}
+	m, ok, err := f.store.MarkOf(backing.Ref{Dir: d})
+	if err == nil && ok {
+		err = f.store.SuspectDir(d, &m)
+	}
+	n.listed.Store(false)
+	return err
 }
 
 func (c *content) begin() (b begun) {

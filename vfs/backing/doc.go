@@ -16,7 +16,11 @@
 //
 // A directory is listed in place: entries are created, then its mark goes. Until
 // then nobody could see into it, and listing is idempotent, so a crash leaves it
-// listed or to be listed again. (Building it aside and renaming it over the
+// listed or to be listed again. Small files are written whole by that, and a
+// journal may keep their names and lose their bytes: where there are such, the
+// mark first becomes one that says in which boot the directory was listed, and
+// goes after the next sync. Found after a power cut, it has those files written
+// once more that nobody changed. (Building it aside and renaming it over the
 // placeholder would change the directory's inode number between a caller's
 // lstat and its open, which find and tar take for an attack.)
 //

@@ -17,6 +17,10 @@ var ErrMark = errors.New("unknown placeholder mark")
 type Mark struct {
 	// Tree is a directory's node, set if the directory is not listed yet.
 	Tree chunk.ID
+	// Listed is the boot in which the directory was listed, if it was: its entries
+	// are there, and it is native as long as that boot lasts. After a power cut the
+	// bytes that its node held may be missing in files (see Repair).
+	Listed uint64
 	// Size and Content are a file's.
 	Size    uint64
 	Content cvd.Content
@@ -43,6 +47,7 @@ const (
 	markSingle
 	markRanged
 	markExternal
+	markListed
 	sparseBit = 0x80
 	capsBit   = 0x40
 	timeBit   = 0x20
@@ -58,6 +63,9 @@ func (m *Mark) Ranged() bool { return len(m.Content.Chunks) > 0 || m.External }
 // Encode writes the mark as the value of the extended attribute.
 func (m *Mark) Encode() []byte {
 	b := m.head()
+	if m.Listed != 0 {
+		b = appendUint64(b, m.Listed)
+	}
 	if !m.Tree.IsZero() {
 		return append(b, m.Tree[:]...)
 	}
@@ -92,6 +100,8 @@ func (m *Mark) head() []byte {
 
 func (m *Mark) kind() byte {
 	switch {
+	case m.Listed != 0:
+		return markListed
 	case !m.Tree.IsZero():
 		return markTree
 	case m.External:
@@ -116,6 +126,10 @@ func DecodeMark(b []byte) (Mark, error) {
 	switch {
 	case kind == markTree && len(b) == len(m.Tree) && !m.Sparse && m.Caps == nil:
 		copy(m.Tree[:], b)
+		return m, nil
+	case kind == markListed && len(b) == 8+len(m.Tree) && !m.Sparse && m.Caps == nil && uint64At(b) != 0:
+		m.Listed = uint64At(b)
+		copy(m.Tree[:], b[8:])
 		return m, nil
 	case kind == markExternal && len(b) == 16+len(m.Content.ID):
 		m.External = true

@@ -15,11 +15,12 @@ func marks() []Mark {
 	refs := []cvd.Ref{{ID: id, Size: 1 << 20}, {ID: chunk.Sum([]byte("y")), Size: 5}}
 	out := []Mark{
 		{Tree: id},
+		{Tree: id, Listed: 5},
 		{Size: 5000, Content: cvd.Content{ID: id}},
 		{Size: 1<<20 + 5, Content: cvd.Content{ID: id, Chunks: refs}, Tag: 1 << 63},
 		{Size: 1 << 40, Content: cvd.Content{ID: id}, External: true, Tag: 7},
 	}
-	for _, m := range out[:4] {
+	for _, m := range out[:5] {
 		m.Timed, m.Mtime = true, cvd.Time{Sec: -5, Nsec: 999_999_999}
 		out = append(out, m)
 		if m.Tree.IsZero() {
@@ -36,7 +37,7 @@ func TestMarksComeBack(t *testing.T) {
 		got, err := DecodeMark(b)
 		if err != nil || !bytes.Equal(got.Encode(), b) || got.Ranged() != m.Ranged() || got.Size != m.Size ||
 			got.Tag != m.Tag || got.Mtime != m.Mtime || got.Timed != m.Timed || got.Sparse != m.Sparse ||
-			got.Content.ID != m.Content.ID || got.Tree != m.Tree || !bytes.Equal(got.Caps, m.Caps) {
+			got.Content.ID != m.Content.ID || got.Tree != m.Tree || got.Listed != m.Listed || !bytes.Equal(got.Caps, m.Caps) {
 			t.Errorf("%+v came back as %+v, %v", m, got, err)
 		}
 		for n := range b { // whatever is cut short is refused, not taken for something else
