@@ -109,8 +109,8 @@ type World struct {
 	root cvd.Root
 	dir  string
 	hide func()
-	// listed says that all directories are native.
-	listed bool
+	// listed says that all directories are native, native that the state directory is gone.
+	listed, native bool
 }
 
 // Begin opens the desktop of a tree over a new backing directory.
@@ -207,6 +207,7 @@ func (w *World) Finish() {
 	w.Check(w.Sys)
 	w.End()
 	w.must(os.RemoveAll(filepath.Join(w.dir, "side")))
+	w.native = true
 	w.Check(Dir(w.Backing()))
 }
 
