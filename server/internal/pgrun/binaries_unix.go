@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // oldest is the first major version whose features are used.
@@ -99,13 +101,18 @@ func majorOf(ctx context.Context, dir string) (int, error) {
 
 // clusterMajor reads the version that made the cluster; 0 if there is none.
 func clusterMajor(data string) (int, error) {
-	b, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
+	f, err := os.OpenFile(filepath.Join(data, "PG_VERSION"), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(data); err == nil {
 			return 0, fmt.Errorf("%s has no PG_VERSION, so it is no cluster: move it away, or put back what it was", data)
 		}
 		return 0, nil
 	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
 		return 0, err
 	}

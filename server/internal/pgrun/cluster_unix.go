@@ -69,33 +69,19 @@ func (c *cluster) directories() error {
 	if err := c.as.mayEnter(c.dir); err != nil {
 		return err
 	}
+	if err := c.keepTop(); err != nil {
+		return err
+	}
+	if again, err := chooseAccount(c.data); err != nil || again.uid != c.as.uid {
+		return errors.Join(fmt.Errorf("%w: %s changed hands while this started: look at what is there", ErrOwner, c.data), err)
+	}
 	c.socket = socketDir(c.dir)
-	for _, d := range []string{c.dir, c.logs, c.socket} {
+	for _, d := range []string{c.logs, c.socket} {
 		if err := c.ownDir(d); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ownDir makes a directory that only the account may enter. A directory that somebody else put there, as can happen
-// where all may write, is refused.
-func (c *cluster) ownDir(path string) error {
-	if err := durable.MkdirAll(path, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !info.IsDir() || ok && st.Uid != c.as.uid && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%w: %s belongs to somebody else: remove it, or chown it", ErrOwner, path)
-	}
-	if err := os.Chmod(path, 0o700); err != nil {
-		return err
-	}
-	return c.as.own(path)
 }
 
 // socketDir is DIR/run, or where that is too long for a socket, or has characters that the setting would need quoted,
@@ -128,6 +114,9 @@ func (c *cluster) initialize(ctx context.Context) error {
 		return err
 	}
 	c.log.Info("making a private Postgres", "dir", c.data, "version", c.bin.major, "user", c.as.name)
+	if err := c.ownDir(made); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, filepath.Join(c.bin.dir, "initdb"), "--pgdata="+made, "--username="+userName,
 		"--auth=trust", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions", "--no-clean")
 	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", environment(), c.as.attributes()
@@ -140,45 +129,25 @@ func (c *cluster) initialize(ctx context.Context) error {
 		}
 		return errors.Join(err, durable.RemoveAll(made))
 	}
-	include := "\ninclude_if_exists = 'looming.conf'\ninclude_if_exists = 'local.conf'\n"
-	if err := appendTo(filepath.Join(made, "postgresql.conf"), include); err != nil {
-		return err
-	}
 	return durable.Rename(made, c.data)
 }
 
-func appendTo(path, text string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	st := info.Sys().(*syscall.Stat_t)
-	if err := durable.WriteFile(path, append(b, text...), info.Mode().Perm()); err != nil {
-		return err
-	}
-	return os.Chown(path, int(st.Uid), int(st.Gid))
-}
+// configFile is what Postgres reads and only we write.
+func (c *cluster) configFile() string { return filepath.Join(c.dir, "looming.conf") }
 
 // configure writes looming.conf, unless it says the same already.
 func (c *cluster) configure(extra map[string]string) error {
-	path, text := filepath.Join(c.data, "looming.conf"), configuration(extra)
-	if was, err := os.ReadFile(path); err == nil && string(was) == text {
+	text := configuration(extra)
+	if was, err := readOf(c.configFile(), uint32(os.Geteuid())); err == nil && string(was) == text {
 		return nil
 	}
-	if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
-		return err
-	}
-	return c.as.own(path)
+	return durable.WriteFile(c.configFile(), []byte(text), 0o644)
 }
 
 // arguments of the postmaster that the configuration may not change.
 func (c *cluster) arguments() []string {
 	return []string{
-		"-D", c.data, "-c", "listen_addresses=", "-c", "port=" + port,
+		"-D", c.data, "-c", "config_file=" + c.configFile(), "-c", "listen_addresses=", "-c", "port=" + port,
 		"-c", "unix_socket_directories=" + c.socket, "-c", "unix_socket_permissions=0700",
 	}
 }

@@ -4,10 +4,14 @@
 //
 //	DIR/cluster      the cluster, made once by initdb; never removed, never overwritten
 //	DIR/cluster.new  an initdb under way; one that was cut off is begun again
-//	DIR/log          Postgres' own log, one file per weekday; start.log is what it said before that
+//	DIR/log          Postgres' own log, one file per weekday
+//	DIR/start.log    what it said before that
+//	DIR/looming.conf its configuration, rewritten at every start
 //	DIR/run          the Unix socket, unless its path is too long for one
 //
-// The cluster reads looming.conf, rewritten at every start, and then local.conf, which belongs to the admin.
+// Under root, DIR and its files are root's, so that whoever takes over Postgres' user can lead root nowhere; cluster,
+// log and run are that user's. looming.conf includes what initdb wrote, cluster/postgresql.conf, and at its end
+// cluster/local.conf, which belongs to the admin.
 // There is no TCP port. Whoever may enter the socket's directory (root and the user that Postgres runs as) is
 // let in as the superuser "looming".
 //

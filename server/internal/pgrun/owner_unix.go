@@ -60,10 +60,14 @@ func systemAccount() (account, error) {
 	return account{}, fmt.Errorf("%w: Postgres does not run as root, and there is no user postgres or nobody: add one (useradd --system postgres)", ErrOwner)
 }
 
+// ownerOf a directory. A symbolic link is refused: its owner could lead it to what belongs to somebody else.
 func ownerOf(path string) (account, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	if err != nil {
 		return account{}, err
+	}
+	if !info.IsDir() {
+		return account{}, fmt.Errorf("%w: %s is not a directory: move the directory above it, or mount one there", ErrOwner, path)
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -124,14 +128,6 @@ func (a account) attributes() *syscall.SysProcAttr {
 		attr.Credential = &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{a.gid}}
 	}
 	return attr
-}
-
-// own gives a path to the account.
-func (a account) own(path string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	return os.Lchown(path, int(a.uid), int(a.gid))
 }
 
 // environment is what Postgres' programs get: nothing of ours that could redirect them.

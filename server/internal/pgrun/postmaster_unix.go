@@ -40,8 +40,7 @@ func (c *cluster) start() (*postmaster, error) {
 	if err := c.dropStaleLocks(); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(c.logs, "start.log")
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	out, err := c.newLog()
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -62,7 +61,8 @@ func (c *cluster) start() (*postmaster, error) {
 	return p, nil
 }
 
-// adopt finds the postmaster that a killed server left; nil if there is none.
+// adopt finds the postmaster that a killed server left; nil if there is none. One that has its socket elsewhere than we
+// would put it is stopped: whoever runs it must not choose where we go.
 func (c *cluster) adopt() (*postmaster, error) {
 	pid, socket, err := c.pidfile()
 	if err != nil || pid == 0 || !c.isPostmaster(pid) {
@@ -71,9 +71,6 @@ func (c *cluster) adopt() (*postmaster, error) {
 	process, err := os.FindProcess(pid)
 	if err != nil {
 		return nil, nil
-	}
-	if socket != "" {
-		c.socket = socket
 	}
 	_ = process.Signal(syscall.SIGHUP) // looming.conf may have changed
 	p := &postmaster{process: process, gone: make(chan struct{}), since: time.Now(), c: c}
@@ -86,13 +83,17 @@ func (c *cluster) adopt() (*postmaster, error) {
 		}
 		p.how = "it was not our child"
 	}()
+	if socket != "" && socket != c.socket {
+		c.log.Warn("the Postgres that was running has its socket elsewhere, starting it afresh", "pid", pid, "socket", socket, "wanted", c.socket)
+		return nil, p.stop()
+	}
 	c.log.Info("adopted the Postgres that was running", "pid", pid)
 	return p, nil
 }
 
 // pidfile reads the postmaster's pid and socket directory; 0 if there is no such file.
 func (c *cluster) pidfile() (pid int, socket string, err error) {
-	lines, err := readLock(filepath.Join(c.data, "postmaster.pid"))
+	lines, err := c.readLock(filepath.Join(c.data, "postmaster.pid"))
 	if err != nil || len(lines) == 0 {
 		return 0, "", err
 	}
@@ -106,8 +107,8 @@ func (c *cluster) pidfile() (pid int, socket string, err error) {
 }
 
 // readLock reads one of Postgres' lock files; nothing if there is none.
-func readLock(path string) ([]string, error) {
-	b, err := os.ReadFile(path)
+func (c *cluster) readLock(path string) ([]string, error) {
+	b, err := readOf(path, c.as.uid)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -129,7 +130,12 @@ func (c *cluster) isPostmaster(pid int) bool {
 	if _, err := os.Stat("/proc/self/cwd"); err != nil {
 		return true
 	}
-	return worksIn(pid, c.data)
+	info, err := os.Stat("/proc/" + strconv.Itoa(pid))
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Uid == c.as.uid && worksIn(pid, c.data)
 }
 
 // dropStaleLocks removes lock files whose number belongs to another program now, as after a reboot, or to a dead
@@ -137,7 +143,7 @@ func (c *cluster) isPostmaster(pid int) bool {
 // works in the cluster.
 func (c *cluster) dropStaleLocks() error {
 	for _, path := range []string{filepath.Join(c.data, "postmaster.pid"), filepath.Join(c.socket, ".s.PGSQL."+port+".lock")} {
-		lines, err := readLock(path)
+		lines, err := c.readLock(path)
 		if err != nil {
 			return err
 		}
@@ -192,16 +198,16 @@ func (c *cluster) makeDatabase(ctx context.Context) error {
 
 // lastWords is what a Postgres that was started then said before it ended: in its log, or on stderr before it had one.
 func (c *cluster) lastWords(since time.Time) string {
-	newest, at := filepath.Join(c.logs, "start.log"), since
+	newest, owner, at := c.startLog(), uint32(os.Geteuid()), since
 	logs, _ := filepath.Glob(filepath.Join(c.logs, "postgres-*.log")) // the pattern is well-formed
 	for _, path := range logs {
-		if info, err := os.Stat(path); err == nil && info.Size() > 0 && !info.ModTime().Before(at) {
-			newest, at = path, info.ModTime()
+		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() > 0 && !info.ModTime().Before(at) {
+			newest, owner, at = path, c.as.uid, info.ModTime()
 		}
 	}
-	b, err := os.ReadFile(newest)
+	b, err := readOf(newest, owner)
 	if err != nil {
-		return "it left no log in " + c.logs
+		return "it left no log in " + c.dir
 	}
 	return lastLines(string(b), 3) + " (more in " + newest + ")"
 }

@@ -46,15 +46,17 @@ var settings = map[string]string{
 	"work_mem":                            "8MB",
 }
 
-// configuration is looming.conf.
+// configuration is looming.conf, which begins with what initdb wrote and ends with what the admin did.
 func configuration(extra map[string]string) string {
 	all := maps.Clone(settings)
 	maps.Copy(all, extra)
 	var b strings.Builder
-	b.WriteString("# Written by Looming at every start. Your own settings belong into local.conf, which is read after this.\n")
+	b.WriteString("# Written by Looming at every start. Your own settings belong into cluster/local.conf, which is read last.\n")
+	b.WriteString("include 'cluster/postgresql.conf'\n")
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		b.WriteString(key + " = " + quoteSetting(all[key]) + "\n")
 	}
+	b.WriteString("include_if_exists 'cluster/local.conf'\n")
 	return b.String()
 }
 
