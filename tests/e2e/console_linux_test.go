@@ -20,8 +20,8 @@ func TestConsole(t *testing.T) {
 	password, err := r.server.Password()
 	must(t, err)
 	page := browser.Start(t)
-	complaints := browser.Listen(t, page)
 	must(t, browser.Login(page, r.server.URL()+"/", "admin", password))
+	complaints := browser.Listen(t, page) // before the login it was refused what it asked
 	target := r.path("target")
 	p := r.stopped(laptop.Stream(r.ctx, "desk", target))
 	id := "laptop:" + target

@@ -20,6 +20,7 @@ func TestMainJob(t *testing.T) {
 	if testing.Short() {
 		desktop, some = r.path("root"), []string{"large-2", "small-03/170", "odd/sizes/noise-65536"}
 		fill(t, desktop, 500, 3)
+		time.Sleep(3 * time.Second) // what has just been written is read again, for its time may not tell of the next write
 	}
 	office := r.endpoint("office", "")
 	first := r.snapshot(office, "debian", desktop)
