@@ -136,6 +136,12 @@ func insertSnapshot(ctx context.Context, tx *sql.Tx, s *Session, c *Committed) e
 		return err
 	}
 	copy(snap.Parent[:], parent)
+	// The same tree, that a rebuild had found incomplete, is whole again.
+	if _, err := tx.ExecContext(ctx, `
+		update snapshots set whole = true, serials = $3, stored = $4 where cvd_id = $1 and root = $2 and not whole`,
+		s.CVD, snap.Root[:], c.Serials, int64(c.Stored)); err != nil {
+		return err
+	}
 	_, err = tx.ExecContext(ctx, `
 		insert into snapshots (id, cvd_id, root, parent, device, host, taken, files, dirs, bytes, unreadable, stored, serials)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
@@ -170,18 +176,19 @@ func (db *DB) Serials(ctx context.Context, seqs []int64) ([][]byte, error) {
 	return rows(ctx, db, "read the sets of snapshots", scanBytes, `select serials from snapshots where seq = any($1)`, pq.Array(seqs))
 }
 
-// PutSerials replaces the set of a snapshot, after the index was rebuilt.
-func (db *DB) PutSerials(ctx context.Context, seq int64, stored uint64, serials []byte) error {
+// PutSerials replaces the set of a snapshot, after the index was rebuilt. It is not whole if chunks of it are nowhere.
+func (db *DB) PutSerials(ctx context.Context, seq int64, stored uint64, serials []byte, whole bool) error {
 	_, err := db.exec(ctx, "replace the set of a snapshot",
-		`update snapshots set serials = $2, stored = $3 where seq = $1`, seq, serials, int64(stored))
+		`update snapshots set serials = $2, stored = $3, whole = $4 where seq = $1`, seq, serials, int64(stored), whole)
 	return err
 }
 
-// SameRoot finds the set and sums of a CVD's snapshot with that root; wire.ErrNotFound if there is none.
+// SameRoot finds the set and sums of a CVD's snapshot with that root that is whole; wire.ErrNotFound if there is none.
 func (db *DB) SameRoot(ctx context.Context, cvdID int64, root cvd.Root) (c Committed, err error) {
 	snap := &c.Snap
 	err = db.sql.QueryRowContext(ctx, `
-		select files, dirs, bytes, stored, serials from snapshots where cvd_id = $1 and root = $2 order by seq desc limit 1`,
+		select files, dirs, bytes, stored, serials from snapshots
+		where cvd_id = $1 and root = $2 and whole order by seq desc limit 1`,
 		cvdID, root[:]).Scan(&snap.Files, &snap.Dirs, &snap.Bytes, &c.Stored, &c.Serials)
 	return c, fault("look for the same root", err)
 }

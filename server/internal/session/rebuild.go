@@ -99,7 +99,8 @@ func (s *Service) remake(ctx context.Context, snap *postgres.StoredSnapshot, r *
 	if err := w.run(ctx, snap.Snap.Root); err != nil {
 		return fmt.Errorf("snapshot %s: %w", snap.Snap.ID, err)
 	}
-	if len(w.missing) > 0 {
+	whole := len(w.missing) == 0
+	if !whole {
 		r.Incomplete = append(r.Incomplete, snap.Snap.ID.String())
 	}
 	serials, err := encodeSet(w.set)
@@ -107,7 +108,7 @@ func (s *Service) remake(ctx context.Context, snap *postgres.StoredSnapshot, r *
 		return err
 	}
 	r.Snapshots++
-	return s.db.PutSerials(ctx, snap.Seq, w.stored, serials)
+	return s.db.PutSerials(ctx, snap.Seq, w.stored, serials, whole)
 }
 
 // everything is what the server itself may read.

@@ -32,7 +32,7 @@ type walk struct {
 	set      *roaring64.Bitmap
 	top      cvd.Sums
 	stored   uint64
-	missing  []chunk.ID
+	missing  []chunk.ID // the first missingMax
 	renewed  time.Time
 
 	stack []todo
@@ -84,7 +84,8 @@ func (w *walk) run(ctx context.Context, root cvd.Root) error {
 	if err := w.root(ctx, chunk.ID(root)); err != nil {
 		return err
 	}
-	for len(w.stack) > 0 && len(w.missing) < missingMax {
+	// A refusal need not name all that lacks; a set that is made again must have all that is there.
+	for len(w.stack) > 0 && (w.sess == nil || len(w.missing) < missingMax) {
 		if err := w.step(ctx); err != nil {
 			return err
 		}
