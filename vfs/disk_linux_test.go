@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -300,5 +301,86 @@ func run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", name, err, out)
+	}
+}
+
+// What comes while a sync is under way is not native by it: its bytes may not be
+// on the disk.
+func TestFilledDuringSync(t *testing.T) {
+	tr := diskTree(t)
+	d := newDisk(t, t.TempDir(), tr)
+	ctx := context.Background()
+	if err := d.f.ListAll(ctx, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.f.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.f.FillRange(ctx, "d1/ranged1", 0, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	var during error
+	restore := durable.SetFault(func(o durable.Op) error {
+		if o.Name == durable.OpSyncFS && !o.After {
+			during = errors.Join(d.f.Fill(ctx, []string{"d1/ranged1", "d2/single2"})...)
+		}
+		return nil
+	})
+	err := d.f.Settle()
+	restore()
+	if err := errors.Join(err, during); err != nil {
+		t.Error(err)
+	}
+	rest, err := d.f.Remaining(ctx)
+	if err != nil || !slices.Contains(rest, "d1/ranged1") || !slices.Contains(rest, "d2/single2") {
+		t.Errorf("files that came during the sync are native: %q remain, %v", rest, err)
+	}
+	if err := d.f.Settle(); err != nil {
+		t.Error(err)
+	}
+	rest, err = d.f.Remaining(ctx)
+	if err != nil || slices.Contains(rest, "d1/ranged1") || slices.Contains(rest, "d2/single2") {
+		t.Errorf("the next sync left them: %q, %v", rest, err)
+	}
+	d.finish()
+}
+
+// A small file that its listing wrote is durable before it moves to where no
+// repair would find it, or is changed; after a sync that costs nothing.
+func TestFirmBeforeChange(t *testing.T) {
+	tr := diskTree(t)
+	d := newDisk(t, t.TempDir(), tr)
+	if _, err := d.sys.ReadDir("d1"); err != nil {
+		t.Fatal(err)
+	}
+	syncs := func(call func() error) (n int) {
+		t.Helper()
+		restore := durable.SetFault(func(o durable.Op) error {
+			if o.Name == durable.OpSync && o.After {
+				n++
+			}
+			return nil
+		})
+		defer restore()
+		if err := call(); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for what, call := range map[string]func() error{
+		"rename":   func() error { return d.sys.Rename("d1/inline1", "d2/moved", 0) },
+		"link":     func() error { return d.sys.Link("d1/inline5", "d2/linked") },
+		"truncate": func() error { return d.sys.Truncate("d1/inline9", 10) },
+		"utimens":  func() error { return d.sys.SetTimes("d1/inline13", cvd.Time{Sec: 1}, cvd.Time{Sec: 1}) },
+	} {
+		if syncs(call) == 0 {
+			t.Errorf("%s before a sync: the file's bytes were not made durable", what)
+		}
+	}
+	if err := d.f.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if n := syncs(func() error { return d.sys.Rename("d1/inline17", "d1/moved", 0) }); n > 0 {
+		t.Errorf("rename after a sync: %d syncs more", n)
 	}
 }
