@@ -23,7 +23,7 @@ func (f face) Watch(ctx context.Context, wake func()) error {
 func (f face) Login(ctx context.Context, user, password string) (string, time.Time, error) {
 	secret, expires, err := f.admins.Login(ctx, user, password)
 	if errors.Is(err, wire.ErrDenied) {
-		f.refuseFrom(ctx, "login", clean(user, 64), "", "log in to the console", err)
+		f.refuseFrom(ctx, "login", user, "", "log in to the console", err)
 		return "", expires, console.ErrLogin
 	}
 	if err == nil {

@@ -34,14 +34,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // nobody listens
 	}
-	p := wire.ProblemOf(err)
+	p, path := wire.ProblemOf(err), clean(r.URL.Path, 1024)
 	switch {
 	case p.Status == http.StatusServiceUnavailable:
-		s.log.Warn("request put off", "method", r.Method, "path", r.URL.Path, "from", clientHost(r), "error", err)
+		s.log.Warn("request put off", "method", r.Method, "path", path, "from", clientHost(r), "error", err)
 	case p.Status >= http.StatusInternalServerError:
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "from", clientHost(r), "error", err)
+		s.log.Error("request failed", "method", r.Method, "path", path, "from", clientHost(r), "error", err)
 	default:
-		s.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "from", clientHost(r), "error", err)
+		s.log.Debug("request refused", "method", r.Method, "path", path, "from", clientHost(r), "error", err)
 	}
 	if f, ok := errors.AsType[*postgres.Fault](err); ok {
 		p.Detail = f.Public()
@@ -154,6 +154,6 @@ func (s *Server) guarded(next http.Handler, a *answer, r *http.Request) (abort b
 }
 
 func (s *Server) access(r *http.Request, a *answer, in int64, took time.Duration) {
-	s.log.Info("request", "method", r.Method, "path", r.URL.Path, "status", a.code(), "from", clientHost(r), "who", a.who,
+	s.log.Info("request", "method", r.Method, "path", clean(r.URL.Path, 1024), "status", a.code(), "from", clientHost(r), "who", a.who,
 		"in", in, "out", a.bytes, "ms", took.Milliseconds())
 }

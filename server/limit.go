@@ -17,11 +17,18 @@ const (
 
 // limiter bounds how often an address may ask.
 type limiter struct {
+	every rate.Limit // a second
+	burst int
+
 	mu  sync.Mutex // guards all
 	all map[string]*rate.Limiter
 }
 
-func newLimiter() *limiter { return &limiter{all: map[string]*rate.Limiter{}} }
+func newLimiter() *limiter { return limiterOf(enrolRate, enrolBurst) }
+
+func limiterOf(every rate.Limit, burst int) *limiter {
+	return &limiter{every: every, burst: burst, all: map[string]*rate.Limiter{}}
+}
 
 // take counts one request; it says how long to wait if there were too many.
 func (l *limiter) take(host string) time.Duration {
@@ -33,7 +40,7 @@ func (l *limiter) take(host string) time.Duration {
 		if len(l.all) >= limiterMax {
 			clear(l.all)
 		}
-		lim = rate.NewLimiter(enrolRate, enrolBurst)
+		lim = rate.NewLimiter(l.every, l.burst)
 		l.all[key] = lim
 	}
 	if lim.Allow() {

@@ -16,14 +16,15 @@ import (
 
 // metrics are the figures of this process, in a registry of its own.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	bytesIn  prometheus.Counter
-	bytesOut prometheus.Counter
-	inFlight prometheus.Gauge
-	panics   prometheus.Counter
-	refusals *prometheus.CounterVec
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	bytesIn   prometheus.Counter
+	bytesOut  prometheus.Counter
+	inFlight  prometheus.Gauge
+	panics    prometheus.Counter
+	refusals  *prometheus.CounterVec
+	unwritten *prometheus.CounterVec
 }
 
 func newMetrics(s *Server) *metrics {
@@ -41,8 +42,11 @@ func newMetrics(s *Server) *metrics {
 		panics:   prometheus.NewCounter(prometheus.CounterOpts{Name: "looming_panics_total", Help: "Requests that ended in a defect of the server."}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "looming_refusals_total", Help: "Devices and admins that were not let in."},
 			[]string{"kind"}),
+		unwritten: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "looming_refusals_unwritten_total", Help: "Of those, what is neither logged nor audited because one network had too many.",
+		}, []string{"kind"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.bytesIn, m.bytesOut, m.inFlight, m.panics, m.refusals,
+	m.registry.MustRegister(m.requests, m.duration, m.bytesIn, m.bytesOut, m.inFlight, m.panics, m.refusals, m.unwritten,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "looming_build_info", Help: "Always 1.",

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/looming-project/looming/server/internal/ca"
 	"github.com/looming-project/looming/server/internal/postgres"
 	"github.com/looming-project/looming/vfs/wire"
 )
@@ -23,17 +25,28 @@ func (s *Server) refuse(r *http.Request, kind, name string, err error) {
 	s.refuseFrom(context.WithoutCancel(r.Context()), kind, name, clientHost(r), r.Method+" "+r.URL.Path, err)
 }
 
+// What strangers say of themselves is kept no longer than this, in bytes.
+const (
+	nameMax   = 64
+	reasonMax = 512
+)
+
 func (s *Server) refuseFrom(ctx context.Context, kind, name, address, what string, err error) {
 	s.metrics.refusals.WithLabelValues(kind).Inc()
 	if name == "" {
 		name = "unknown"
 	}
-	if !s.refused.isNew(kind+"\x00"+name+"\x00"+address+"\x00"+err.Error(), time.Now()) {
+	name, what = ca.Clean(name, nameMax), ca.Clean(what, reasonMax)
+	reason := ca.Clean(err.Error(), reasonMax)
+	switch s.refused.judge(network(address), sha256.Sum256([]byte(kind+"\x00"+name+"\x00"+address+"\x00"+reason)), time.Now()) {
+	case repeated:
+		return
+	case tooMany:
+		s.metrics.unwritten.WithLabelValues(kind).Inc()
 		return
 	}
-	s.log.Warn("refused", kind, name, "from", address, "what", what, "reason", err.Error())
-	who := clean(kind+":"+name, 255)
-	s.audit(ctx, postgres.Audit{Who: who, Address: address, What: clean(what, 1024), Refused: true, Reason: clean(err.Error(), 1024)})
+	s.log.Warn("refused", kind, name, "from", address, "what", what, "reason", reason)
+	s.audit(ctx, postgres.Audit{Who: kind + ":" + name, Address: address, What: what, Refused: true, Reason: reason})
 }
 
 // audit writes down what was done. It is too late to undo that when it fails, so that is logged.
@@ -45,30 +58,47 @@ func (s *Server) audit(ctx context.Context, a postgres.Audit) {
 	}
 }
 
-// refusals remembers what was written down lately.
+// refusals decides what is written down: what was not lately, and from one network not more than so much.
 type refusals struct {
-	mu   sync.Mutex // guards last
-	last map[string]time.Time
+	mu    sync.Mutex // guards last
+	last  map[[32]byte]time.Time
+	rates *limiter
 }
 
 const (
 	refusalsEvery = time.Minute
 	refusalsMax   = 10_000
+	refusalsRate  = 1 // a second, from one network
+	refusalsBurst = 20
 )
 
-func newRefusals() *refusals { return &refusals{last: map[string]time.Time{}} }
+// verdict on a refusal.
+type verdict int
 
-func (m *refusals) isNew(key string, now time.Time) bool {
+const (
+	fresh    verdict = iota // write it down
+	repeated                // it was written down a moment ago
+	tooMany                 // only count it
+)
+
+func newRefusals() *refusals {
+	return &refusals{last: map[[32]byte]time.Time{}, rates: limiterOf(refusalsRate, refusalsBurst)}
+}
+
+func (m *refusals) judge(network string, key [32]byte, now time.Time) verdict {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if at, ok := m.last[key]; ok && now.Sub(at) < refusalsEvery {
-		return false
+		return repeated
+	}
+	if m.rates.take(network) > 0 {
+		return tooMany
 	}
 	if len(m.last) >= refusalsMax {
 		clear(m.last)
 	}
 	m.last[key] = now
-	return true
+	return fresh
 }
 
 // claims are names in certificates that were shown on connections whose handshake is not over.

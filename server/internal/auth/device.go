@@ -95,7 +95,7 @@ func (d *Devices) forget(id int64, hearing bool) {
 // Of is the device that showed a certificate, over a connection that proved its key. Errors are wire.ErrDenied, and
 // say why; the device is set as far as it is known.
 func (d *Devices) Of(ctx context.Context, cert *x509.Certificate) (postgres.Device, error) {
-	claimed := postgres.Device{Name: cert.Subject.CommonName}
+	claimed := postgres.Device{Name: ca.Name(cert)}
 	if err := d.ca.VerifyDevice(cert); err != nil {
 		return claimed, err
 	}

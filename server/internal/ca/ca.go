@@ -117,7 +117,7 @@ func (a *Authority) Fingerprint() [32]byte { return sha256.Sum256(a.cert.Raw) }
 func (a *Authority) VerifyDevice(cert *x509.Certificate) error {
 	_, err := cert.Verify(x509.VerifyOptions{Roots: a.pool, CurrentTime: a.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
-		return fmt.Errorf("%w: the certificate of %q is not good: %w", wire.ErrDenied, cert.Subject.CommonName, err)
+		return fmt.Errorf("%w: the certificate of %q is not good: %s", wire.ErrDenied, Name(cert), Clean(err.Error(), reasonMax))
 	}
 	return nil
 }

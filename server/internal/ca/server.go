@@ -114,7 +114,7 @@ func (s *Server) TLS(claimed func(c net.Conn, name string)) *tls.Config {
 func nameIn(der []byte) string {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return fmt.Sprintf("a certificate that does not parse (%v)", err)
+		return Clean(fmt.Sprintf("a certificate that does not parse (%v)", err), nameMax)
 	}
-	return cert.Subject.CommonName
+	return Name(cert)
 }
