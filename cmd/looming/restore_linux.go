@@ -24,10 +24,9 @@ type writer struct {
 	*restorer
 	ctx context.Context
 	// open are files that wait for their bytes, size what they need.
-	open []*openFile
-	size uint64
-	// first says where a hard-linked file was written first.
-	first map[uint64]*backing.Pin
+	open  []*openFile
+	size  uint64
+	links links
 }
 
 // openDir is a directory in the making: its attributes come when nothing in it is under way any more.
@@ -54,20 +53,18 @@ func (w *restorer) write(ctx context.Context, path string, e *cvd.Entry) error {
 	if err != nil {
 		return err
 	}
-	x := &writer{restorer: w, ctx: ctx, first: map[uint64]*backing.Pin{}}
-	defer x.close()
+	x := &writer{restorer: w, ctx: ctx, links: links{in: d, groups: map[uint64]*group{}}}
 	top := &openDir{d: d, refs: 1}
 	err = x.entry(top, e)
 	if err == nil {
 		err = x.flush()
 	}
-	return errors.Join(err, top.d.Close())
+	x.drop()
+	return errors.Join(err, x.links.end(path), d.Close())
 }
 
-func (x *writer) close() {
-	for _, p := range x.first {
-		_ = p.Close()
-	}
+// drop closes the files that still wait after an error.
+func (x *writer) drop() {
 	for _, f := range x.open {
 		_ = f.f.Close()
 	}
@@ -82,21 +79,38 @@ func (x *writer) entry(dir *openDir, e *cvd.Entry) error {
 	if e.Type == cvd.Dir {
 		return x.directory(dir, e)
 	}
-	name := dir.path + "/" + e.Name
-	if p := x.first[e.Group]; e.Group != 0 && p != nil {
-		return x.note(name, backing.Ref{Pin: p}.Link(dir.d, e.Name))
-	}
-	err := x.single(dir, e)
-	if err == nil && e.Group != 0 {
-		var p *backing.Pin
-		if p, err = (backing.Ref{Dir: dir.d, Name: e.Name}).Hold(); err == nil {
-			x.first[e.Group] = p
+	if e.Group != 0 {
+		if g := x.links.groups[e.Group]; g != nil {
+			return x.another(dir, e, g)
 		}
+		x.links.groups[e.Group] = &group{}
 	}
-	if err == nil && (len(x.open) >= batchFiles || x.size >= batchBytes) {
-		return x.flush()
+	var err error
+	if e.Type == cvd.File && e.Size > cvd.InlineMax {
+		if err = x.begin(dir, e); err == nil {
+			return x.flushFull()
+		}
+	} else {
+		err = x.make(dir, e)
 	}
-	return x.note(name, err)
+	if err != nil { // of this name: others try for themselves
+		delete(x.links.groups, e.Group)
+		return x.note(dir.path+"/"+e.Name, err)
+	}
+	return x.made(dir, e, nil)
+}
+
+// made completes an entry that is whole, or notes what became of it instead; then its other names can come.
+func (x *writer) made(dir *openDir, e *cvd.Entry, lost error) error {
+	err := lost
+	if lost == nil {
+		err = x.dress(backing.Ref{Dir: dir.d, Name: e.Name}, e)
+	}
+	err = x.note(dir.path+"/"+e.Name, err)
+	if e.Group == 0 {
+		return err
+	}
+	return errors.Join(err, x.first(dir, e, lost))
 }
 
 // note takes an error of one entry. A full disk, or a source that is gone, is one for all.
@@ -139,39 +153,38 @@ func (x *writer) done(d *openDir) error {
 	return errors.Join(err, d.d.Close(), x.done(d.up))
 }
 
-// single makes what is no directory; files may still lack their bytes.
-func (x *writer) single(dir *openDir, e *cvd.Entry) error {
-	ref := backing.Ref{Dir: dir.d, Name: e.Name}
+// make makes what is no directory and has its bytes with it: all of it but the attributes, or nothing.
+func (x *writer) make(dir *openDir, e *cvd.Entry) error {
 	switch e.Type {
 	case cvd.File:
-		return x.file(dir, e)
+		f, err := x.create(dir, e)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt(e.Content.Inline, 0)
+		return finish(f, dir, e, err)
 	case cvd.Symlink:
-		if err := dir.d.Symlink(e.Target, e.Name); err != nil {
-			return err
-		}
-	default:
-		if err := dir.d.Mknod(e.Name, e.Type, 0o600, e.Major, e.Minor); err != nil {
-			return err
-		}
+		return dir.d.Symlink(e.Target, e.Name)
 	}
-	return x.dress(ref, e)
+	return dir.d.Mknod(e.Name, e.Type, 0o600, e.Major, e.Minor)
 }
 
-func (x *writer) file(dir *openDir, e *cvd.Entry) error {
-	f, err := dir.d.OpenFile(e.Name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+func (x *writer) create(dir *openDir, e *cvd.Entry) (*backing.File, error) {
+	return dir.d.OpenFile(e.Name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+}
+
+// begin makes a file whose bytes come with the next flush.
+func (x *writer) begin(dir *openDir, e *cvd.Entry) error {
+	f, err := x.create(dir, e)
 	if err != nil {
 		return err
 	}
 	o := &openFile{f: f, e: e, dir: dir}
-	if e.Size <= cvd.InlineMax {
-		_, err = f.WriteAt(e.Content.Inline, 0)
-		return errors.Join(err, x.finish(o, err))
-	}
 	if o.refs, err = cvd.ChunksOf(x.ctx, x.src, e.Size, &e.Content); err == nil {
 		err = f.Truncate(e.Size)
 	}
 	if err != nil {
-		return errors.Join(err, f.Close(), dir.d.Unlink(e.Name))
+		return finish(f, dir, e, err)
 	}
 	dir.refs++
 	x.open = append(x.open, o)
@@ -179,12 +192,12 @@ func (x *writer) file(dir *openDir, e *cvd.Entry) error {
 	return nil
 }
 
-// finish completes a file, or removes it: what is not whole is not left under its name.
-func (x *writer) finish(o *openFile, failed error) error {
-	if failed != nil {
-		return errors.Join(o.f.Close(), o.dir.d.Unlink(o.e.Name))
+// finish closes a file, and removes it unless its bytes arrived: what is not whole is not left under its name.
+func finish(f *backing.File, dir *openDir, e *cvd.Entry, err error) error {
+	if err = errors.Join(err, f.Close()); err != nil {
+		err = errors.Join(err, dir.d.Unlink(e.Name))
 	}
-	return errors.Join(x.dress(backing.Ref{Dir: o.dir.d, Name: o.e.Name}, o.e), o.f.Close())
+	return err
 }
 
 // place is where a chunk goes.
@@ -192,6 +205,14 @@ type place struct {
 	o    *openFile
 	off  int64
 	size int
+}
+
+// flushFull flushes if enough waits.
+func (x *writer) flushFull() error {
+	if len(x.open)+x.links.waiting < batchFiles && x.size < batchBytes {
+		return nil
+	}
+	return x.flush()
 }
 
 // flush brings the bytes of the files that wait.
@@ -222,9 +243,8 @@ func (x *writer) flush() error {
 	files := x.open
 	x.open, x.size = nil, 0
 	for _, o := range files {
-		failed := errors.Join(err, o.err)
-		failed = errors.Join(failed, x.finish(o, failed))
-		if e := x.note(o.dir.path+"/"+o.e.Name, failed); e != nil && err == nil {
+		failed := finish(o.f, o.dir, o.e, errors.Join(err, o.err))
+		if e := x.made(o.dir, o.e, failed); e != nil && err == nil {
 			err = e
 		}
 		if e := x.done(o.dir); e != nil && err == nil {
