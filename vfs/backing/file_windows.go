@@ -202,10 +202,24 @@ func (f *File) Seek(off int64, whence int) (int64, error) {
 }
 
 // Sync makes the file durable.
-func (f *File) Sync() error { return durable.SyncFile(f.f) }
+func (f *File) Sync() error { return f.flush(durable.SyncFile) }
 
 // SyncData makes the file's bytes durable.
-func (f *File) SyncData() error { return durable.SyncData(f.f) }
+func (f *File) SyncData() error { return f.flush(durable.SyncData) }
+
+// flush opens a file that is open for reading once more for writing: Windows
+// flushes no other.
+func (f *File) flush(sync func(*os.File) error) error {
+	err := sync(f.f)
+	if !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		return err
+	}
+	g, err := openFile(f.handle(), "", os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sync(g.f), g.Close())
+}
 
 // Setxattr sets the mark.
 func (f *File) Setxattr(attr string, value []byte) error {
