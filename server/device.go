@@ -135,7 +135,7 @@ func (s *Server) setTally(w http.ResponseWriter, r *http.Request, d postgres.Dev
 	return done(w)
 }
 
-// progress takes what an endpoint says about itself; more than a few times a second is not kept.
+// progress takes what an endpoint says about itself; what comes faster than a person can read is not kept.
 func (s *Server) progress(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
 	var p wire.Progress
 	if err := decode(w, r, &p); err != nil {
@@ -152,6 +152,9 @@ func (s *Server) progress(w http.ResponseWriter, r *http.Request, d postgres.Dev
 	}
 	for i := range p.Misses {
 		p.Misses[i].Path = clean(p.Misses[i].Path, 4096)
+	}
+	if !s.reports.due(d.ID, &p, time.Now()) {
+		return done(w)
 	}
 	if err := s.db.SetProgress(r.Context(), d.ID, &p); err != nil {
 		return err

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"crypto/sha256"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // Enrolments: many devices may stand behind one address, and each asks again every few seconds while it waits.
@@ -47,6 +51,54 @@ func (l *limiter) take(host string) time.Duration {
 		return 0
 	}
 	return time.Second
+}
+
+// Reports of progress: what comes faster is not kept, because nobody can read it.
+const (
+	reportEvery = 200 * time.Millisecond // of one piece of work, as long as its phase stays
+	reportRate  = 20                     // a second, from one device
+	reportBurst = 40
+)
+
+// reports bounds how often a device's progress is written down.
+type reports struct {
+	rates *limiter
+
+	mu   sync.Mutex // guards last
+	last map[reportKey]report
+}
+
+type reportKey struct {
+	device int64
+	what   [32]byte // hash of kind and target
+}
+
+type report struct {
+	at    time.Time
+	phase [32]byte // hash
+}
+
+func newReports() *reports {
+	return &reports{rates: limiterOf(reportRate, reportBurst), last: map[reportKey]report{}}
+}
+
+// due says whether a report is to be kept. One that tells of a new phase may be the last, so it does not wait.
+func (m *reports) due(device int64, p *wire.Progress, now time.Time) bool {
+	if m.rates.take(strconv.FormatInt(device, 10)) > 0 {
+		return false
+	}
+	key := reportKey{device, sha256.Sum256([]byte(p.Kind + "\x00" + p.Target))}
+	phase := sha256.Sum256([]byte(p.Phase))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if was, ok := m.last[key]; ok && was.phase == phase && now.Sub(was.at) < reportEvery {
+		return false
+	}
+	if len(m.last) >= limiterMax {
+		clear(m.last)
+	}
+	m.last[key] = report{now, phase}
+	return true
 }
 
 // network is what one party has: an IPv4 address, or a /64 of IPv6.

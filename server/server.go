@@ -46,6 +46,7 @@ type Server struct {
 	refused *refusals
 	enrols  *limiter
 	seen    *sightings
+	reports *reports
 	claims  claims
 
 	verifying sync.Mutex // held while a verification runs
@@ -87,6 +88,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	}
 	s.devices, s.admins = auth.NewDevices(s.db, s.ca), auth.NewAdmins(s.db)
 	s.refused, s.enrols, s.seen = newRefusals(), newLimiter(), newSightings()
+	s.reports = newReports()
 	s.metrics = newMetrics(s)
 	f := face{s}
 	s.console = console.New(console.Options{Fleet: f, Pages: f, Admin: f, Auth: f, Version: o.Version, Log: o.Log})

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -17,16 +19,26 @@ type Progress struct {
 	wire.Progress
 }
 
-// SetProgress keeps what a device says. The key is its kind and target, so that a device may stream two desktops.
+// progressMax is how many pieces of work a device may tell of: what it said longest ago goes.
+const progressMax = 8
+
+// SetProgress keeps what a device says. The key is its kind and target, so that a device may stream two desktops; the
+// target may have any length, so the key has its hash.
 func (db *DB) SetProgress(ctx context.Context, device int64, p *wire.Progress) error {
 	doc, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
+	sum := sha256.Sum256([]byte(p.Target))
 	_, err = db.exec(ctx, "keep progress", `with kept as (
 			insert into progress (device_id, kind, target, doc) values ($1, $2, $3, $4)
 			on conflict (device_id, kind, target) do update set doc = excluded.doc, updated = now()
-		) select pg_notify($5, $1::text)`, device, p.Kind, p.Target, string(doc), ProgressChanged)
+		), gone as (
+			delete from progress where device_id = $1 and (kind, target) in (
+				select kind, target from progress where device_id = $1 and (kind, target) <> ($2, $3)
+				order by updated desc offset $6)
+		) select pg_notify($5, $1::text)`,
+		device, p.Kind, hex.EncodeToString(sum[:]), string(doc), ProgressChanged, progressMax-1)
 	return err
 }
 
