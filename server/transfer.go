@@ -123,6 +123,7 @@ func (t *transfer) prove(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) upload(w http.ResponseWriter, r *http.Request, device int64) error {
+	hurry(r)
 	reply, err := t.content.Upload(r.Context(), device, r.PathValue("id"), r.Body, r.ContentLength)
 	if err != nil {
 		return err

@@ -24,12 +24,14 @@ func (e *Cut) Unwrap() error { return e.Err }
 // Fetch writes a frame record for each chunk, in the order asked, and FrameEnd.
 // A chunk that the device may not read, or that is unknown, is FrameMissing; one
 // that cannot be read, or whose record is not whole, is FrameDamaged. An error after
-// something was written is a *Cut.
+// something was written is a *Cut. If w has SetWriteDeadline, a peer that takes less than 8 KiB a second is cut off.
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, w io.Writer) error {
+	slow, _ := w.(deadliner)
 	f := &fetch{
-		s: s, rest: ids, out: bufio.NewWriterSize(w, 64<<10), places: s.bulk,
+		s: s, rest: ids, device: device, places: s.bulk, pace: pace{w: w, peer: slow},
 		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) },
 	}
+	f.out = bufio.NewWriterSize(&f.pace, 64<<10)
 	if len(ids) <= demandMax {
 		f.places = s.demand
 		return f.one(ctx)
@@ -93,17 +95,20 @@ func outside(chunks map[chunk.ID]postgres.Chunk, e entitlement) (ids []chunk.ID)
 // fetch is one request: windows are read while the one before is written.
 type fetch struct {
 	s        *Service
+	device   int64
 	rest     []chunk.ID // not looked up yet
 	readable func([]chunk.ID) (map[chunk.ID]postgres.Chunk, error)
 	ids      []chunk.ID // looked up: what is in chunks may be read
 	chunks   map[chunk.ID]postgres.Chunk
-	places   chan struct{} // one for each window
+	places   *places // one for each window
+	pace     pace
 	out      *bufio.Writer
 	wrote    bool
 }
 
 // window is a run of the chunks asked for. place is each one's record, or -1.
 type window struct {
+	leave   func()
 	ids     []chunk.ID
 	place   []int
 	records []record
@@ -177,12 +182,12 @@ func (f *fetch) next(ctx context.Context) (*window, error) {
 	if err := f.lookUp(); err != nil || len(f.ids) == 0 {
 		return nil, err
 	}
-	select {
-	case f.places <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	leave, err := f.places.enter(ctx, f.device)
+	if err != nil {
+		return nil, err
 	}
 	w := windowPool.Get().(*window)
+	w.leave = leave
 	f.fill(w)
 	if err := w.read(ctx, f.s); err != nil {
 		f.release(w)
@@ -192,8 +197,10 @@ func (f *fetch) next(ctx context.Context) (*window, error) {
 }
 
 func (f *fetch) release(w *window) {
+	leave := w.leave
+	w.leave = nil
 	windowPool.Put(w)
-	<-f.places
+	leave()
 }
 
 // lookUp finds out where the next chunks lie that may be read.
@@ -232,7 +239,14 @@ func (w *window) read(ctx context.Context, s *Service) (err error) {
 	return err
 }
 
+// write sends a window, in the time that its size allows.
 func (f *fetch) write(w *window) error {
+	f.pace.begin(len(w.buf))
+	defer f.pace.end()
+	return f.send(w)
+}
+
+func (f *fetch) send(w *window) error {
 	var head [wire.HeadSize]byte
 	for i, id := range w.ids {
 		status, frame := byte(wire.FrameMissing), []byte(nil)

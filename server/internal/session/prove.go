@@ -20,7 +20,7 @@ func (s *Service) Prove(ctx context.Context, device int64, id string, req wire.P
 	if len(req.IDs)+len(req.Proofs) > wire.BatchMax {
 		return wire.ProveReply{}, fmt.Errorf("%w: more than %d ids and proofs", wire.ErrInvalid, wire.BatchMax)
 	}
-	leave, err := enter(ctx, s.uploads)
+	leave, err := s.proofs.enterSoon(ctx, device, placeTime)
 	if err != nil {
 		return wire.ProveReply{}, err
 	}

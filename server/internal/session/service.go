@@ -22,7 +22,7 @@ type Options struct {
 	Lease time.Duration
 	// Uploads is how many uploads are taken at once, the others wait; 0 is 16. Each holds 2 to 4 MiB.
 	// Windows is how many MiB, read for downloads, wait to be sent; 0 is 24. What is asked for in small numbers, as
-	// demands are, has as many of its own and never waits for bulk.
+	// demands are, has as many of its own and never waits for bulk. Of all places one device has a few at most.
 	Uploads, Windows int
 	// Log takes what the process should tell its admin; nil is slog.Default.
 	Log *slog.Logger
@@ -52,9 +52,10 @@ type Service struct {
 	where   locations
 	packs   openPacks
 	sets    setCache
-	uploads chan struct{}
-	bulk    chan struct{} // windows of large downloads
-	demand  chan struct{} // and of small ones
+	uploads *places
+	proofs  *places
+	bulk    *places // windows of large downloads
+	demand  *places // and of small ones
 	stats   counters
 }
 
@@ -63,8 +64,9 @@ type Service struct {
 func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) {
 	opts.defaults()
 	s := &Service{
-		db: db, opts: opts, uploads: make(chan struct{}, opts.Uploads),
-		bulk: make(chan struct{}, opts.Windows), demand: make(chan struct{}, opts.Windows),
+		db: db, opts: opts,
+		uploads: newPlaces(opts.Uploads, uploadShare), proofs: newPlaces(proofsMax, proofShare),
+		bulk: newPlaces(opts.Windows, windowShare), demand: newPlaces(opts.Windows, windowShare),
 	}
 	s.volumes.db = db
 	s.packs.volumes = &s.volumes
@@ -126,16 +128,6 @@ func (s *Service) use(ctx context.Context, device int64, id string) (*postgres.S
 		return nil, err
 	}
 	return s.db.UseSession(ctx, token, device, s.opts.Lease)
-}
-
-// enter waits for a place among the requests of a kind.
-func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // counters are what the process did since it started.

@@ -20,7 +20,7 @@ const sealTime = 2 * time.Minute
 // whole before it counts as well, unless storing it is what failed.
 // length is the body's in bytes, or -1 if it is unknown.
 func (s *Service) Upload(ctx context.Context, device int64, id string, body io.Reader, length int64) (wire.UploadReply, error) {
-	leave, err := enter(ctx, s.uploads)
+	leave, err := s.uploads.enterSoon(ctx, device, placeTime)
 	if err != nil {
 		return wire.UploadReply{}, err
 	}

@@ -1,0 +1,92 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/looming-project/looming/vfs/wire"
+)
+
+// placeTime is how long a request waits for a place. Whether its client has left meanwhile nobody can tell as long as
+// its body is not read.
+const placeTime = 30 * time.Second
+
+// Shares of one device, and how many requests check proofs at once.
+const (
+	uploadShare = 3
+	windowShare = 4
+	proofsMax   = 8
+	proofShare  = 3
+)
+
+// places are what requests of a kind share: so many at once, and of those only a share for each device, so that none
+// takes them all. Who waits for the own share takes no place.
+type places struct {
+	all   chan struct{}
+	share int
+
+	mu sync.Mutex
+	of map[int64]*deviceShare
+}
+
+// deviceShare is of a device that has places, or waits for one.
+type deviceShare struct {
+	taken chan struct{}
+	users int
+}
+
+func newPlaces(n, share int) *places {
+	return &places{all: make(chan struct{}, n), share: min(n, share), of: map[int64]*deviceShare{}}
+}
+
+// enter waits for a place until ctx ends.
+func (p *places) enter(ctx context.Context, device int64) (leave func(), err error) {
+	s := p.use(device)
+	select {
+	case s.taken <- struct{}{}:
+	case <-ctx.Done():
+		p.drop(device, s)
+		return nil, ctx.Err()
+	}
+	select {
+	case p.all <- struct{}{}:
+		return func() { <-p.all; <-s.taken; p.drop(device, s) }, nil
+	case <-ctx.Done():
+		<-s.taken
+		p.drop(device, s)
+		return nil, ctx.Err()
+	}
+}
+
+// enterSoon waits for a place for placeTime; then the client should ask again.
+func (p *places) enterSoon(ctx context.Context, device int64, patience time.Duration) (leave func(), err error) {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	leave, err = p.enter(soon, device)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: the server is busy with other requests", wire.ErrUnavailable)
+	}
+	return leave, err
+}
+
+func (p *places) use(device int64) *deviceShare {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.of[device]
+	if s == nil {
+		s = &deviceShare{taken: make(chan struct{}, p.share)}
+		p.of[device] = s
+	}
+	s.users++
+	return s
+}
+
+func (p *places) drop(device int64, s *deviceShare) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.users--; s.users == 0 {
+		delete(p.of, device)
+	}
+}
