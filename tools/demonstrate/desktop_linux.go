@@ -81,8 +81,8 @@ var odd = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 
 // nameOf is the name that a directory's desktop has on the server.
 func nameOf(dir string) string {
-	name := strings.Trim(odd.ReplaceAllString(dir, "-"), "-._")
-	name = strings.TrimLeft(name[max(0, len(name)-60):], "-._")
+	name := odd.ReplaceAllString(filepath.Base(dir), "-")
+	name = strings.Trim(name[:min(len(name), 60)], "-._")
 	if name == "" {
 		return "root"
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
+
+	"github.com/looming-project/looming/tests/e2e/lab"
 )
 
 // sumUp shows the table.
@@ -26,9 +29,20 @@ func (d *demo) sumUp(ctx context.Context) error {
 	s.say("")
 	s.item("desktop", "%s files, %s; the same over this line as it is: %s", humanize.Comma(int64(d.taken.Files)), bytes(d.taken.Bytes), lineTime(d.taken.Bytes))
 	s.item("waited", "%s reads waited for %s; %s came in the background", humanize.Comma(int64(f.stream.DemandCount)), bytes(f.stream.DemandBytes), bytes(f.stream.PrefetchBytes))
-	s.item("stored", "%s on the server, of %s in %s", bytes(st.StoredBytes), bytes(st.LogicalBytes), english.Plural(st.Snapshots, "snapshot", ""))
-	s.item("saved", "%s by keeping what is the same once, %s by compression", bytes(st.DedupSavedBytes), bytes(st.CompressionSavedBytes))
+	s.item("stored", "%s", d.stored(st))
 	return nil
+}
+
+// stored is what the server's packs hold: of this desktop while it is the only
+// one and has not changed, else of all that the demo has shown.
+func (d *demo) stored(st lab.Stats) string {
+	plain := st.LogicalBytes - st.DedupSavedBytes
+	if same := int64(d.taken.Bytes) - plain; st.Desktops == 1 && same >= 0 {
+		return fmt.Sprintf("%s on the server: deduplication saved %s, compression %s", bytes(st.StoredBytes), bytes(same), bytes(plain-st.StoredBytes))
+	}
+	return fmt.Sprintf("%s on the server for %s of %s, %s: deduplication saved %s, compression %s", bytes(st.StoredBytes),
+		english.Plural(st.Snapshots, "snapshot", ""), english.Plural(st.Desktops, "desktop", ""), bytes(st.LogicalBytes),
+		bytes(st.DedupSavedBytes), bytes(st.CompressionSavedBytes))
 }
 
 // lineTime is how long plain bytes take over the line.

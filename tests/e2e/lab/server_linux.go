@@ -165,7 +165,7 @@ func (s *Server) Assign(ctx context.Context, cvd, device string) error {
 
 // Stats is what there is and what it costs.
 type Stats struct {
-	Snapshots             int
+	Desktops, Snapshots   int
 	LogicalBytes          int64 `json:"logical_bytes"`
 	StoredBytes           int64 `json:"stored_bytes"`
 	DedupSavedBytes       int64 `json:"dedup_saved_bytes"`
