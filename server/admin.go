@@ -30,6 +30,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		"GET /v1/admin/cvds/{cvd}/snapshots":          s.adminSnapshots,
 		"POST /v1/admin/cvds/{cvd}/assign":            s.adminAssign,
 		"DELETE /v1/admin/cvds/{cvd}/assign/{device}": s.adminUnassign,
+		"POST /v1/admin/cvds/{cvd}/owner":             s.adminOwn,
 		"GET /v1/admin/streams":                       s.adminStreams,
 		"GET /v1/admin/volumes":                       s.adminVolumes,
 		"POST /v1/admin/volumes":                      s.adminAddVolume,

@@ -78,21 +78,44 @@ func (s *Server) adminSnapshots(w http.ResponseWriter, r *http.Request, _ string
 	})
 }
 
-func (s *Server) adminAssign(w http.ResponseWriter, r *http.Request, admin string) error {
+// deviceBody names a device.
+func deviceBody(w http.ResponseWriter, r *http.Request) (string, error) {
 	var body struct {
 		Device string `json:"device"`
 	}
 	if err := decode(w, r, &body); err != nil {
-		return err
+		return "", err
 	}
 	if body.Device == "" {
-		return fmt.Errorf("%w: say which device", wire.ErrInvalid)
+		return "", fmt.Errorf("%w: say which device", wire.ErrInvalid)
 	}
-	name := r.PathValue("cvd")
-	if err := s.db.Assign(r.Context(), name, body.Device, admin); err != nil {
+	return body.Device, nil
+}
+
+func (s *Server) adminAssign(w http.ResponseWriter, r *http.Request, admin string) error {
+	device, err := deviceBody(w, r)
+	if err != nil {
 		return err
 	}
-	s.did(r, admin, "assign desktop to "+body.Device, name)
+	name := r.PathValue("cvd")
+	if err := s.db.Assign(r.Context(), name, device, admin); err != nil {
+		return err
+	}
+	s.did(r, admin, "assign desktop to "+device, name)
+	return done(w)
+}
+
+// adminOwn gives a desktop to a device: to its new one, say, after the old one was removed.
+func (s *Server) adminOwn(w http.ResponseWriter, r *http.Request, admin string) error {
+	device, err := deviceBody(w, r)
+	if err != nil {
+		return err
+	}
+	name := r.PathValue("cvd")
+	if err := s.db.Own(r.Context(), name, device); err != nil {
+		return err
+	}
+	s.did(r, admin, "give desktop to "+device, name)
 	return done(w)
 }
 

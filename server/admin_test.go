@@ -33,6 +33,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 		{"GET", "cvds/x/snapshots"},
 		{"POST", "cvds/x/assign"},
 		{"DELETE", "cvds/x/assign/desk"},
+		{"POST", "cvds/x/owner"},
 		{"GET", "streams"},
 		{"GET", "volumes"},
 		{"POST", "volumes"},

@@ -27,7 +27,7 @@ type desktop struct {
 
 func (p *program) cvdCommand() *cobra.Command {
 	noun := &cobra.Command{Use: "cvd", Short: "Desktops: what there is, and who may read it", Aliases: []string{"cvds"}}
-	noun.AddCommand(p.cvdList(), p.cvdShow(), p.cvdAssign(), p.cvdUnassign())
+	noun.AddCommand(p.cvdList(), p.cvdShow(), p.cvdAssign(), p.cvdUnassign(), p.cvdOwn())
 	return noun
 }
 
@@ -106,6 +106,22 @@ func (p *program) cvdUnassign() *cobra.Command {
 				return err
 			}
 			return sayDone(p, cmd, "%s may not read %s any more", args[1], args[0])
+		},
+	}
+}
+
+func (p *program) cvdOwn() *cobra.Command {
+	return &cobra.Command{
+		Use: "own CVD DEVICE", Short: "Give a desktop to a device, which alone may write it", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.client()
+			if err != nil {
+				return err
+			}
+			if _, err := c.Post(cmd.Context(), api.Path("cvds", args[0], "owner"), map[string]string{"device": args[1]}); err != nil {
+				return err
+			}
+			return sayDone(p, cmd, "%s belongs to %s", args[0], args[1])
 		},
 	}
 }

@@ -124,6 +124,8 @@ func TestChanges(t *testing.T) {
 		{"volume add relative", exit.UsageCode},
 		{"volume add " + t.TempDir(), exit.OK},
 		{"cvd assign x y", exit.NotFound},
+		{"cvd own x y", exit.NotFound},
+		{"cvd own x", exit.UsageCode},
 		{"snapshot list x", exit.NotFound},
 		{"device list --state odd", exit.UsageCode},
 	} {

@@ -96,6 +96,47 @@ func (db *DB) assignment(ctx context.Context, verb, name, device, change string,
 	})
 }
 
+// Own gives a desktop to an approved device, which alone may write it from now on. Uploads of others to it end.
+func (db *DB) Own(ctx context.Context, name, device string) error {
+	return db.tx(ctx, fmt.Sprintf("give away desktop %q", name), func(tx *sql.Tx) error {
+		d, err := scanDevice(tx.QueryRowContext(ctx, `select `+deviceColumns+` from devices d where d.name = $1 for share`, device))
+		if err != nil {
+			return fault(fmt.Sprintf("device %q", device), err)
+		}
+		if d.State != Approved {
+			return fmt.Errorf("device %q: %w: it is %s: only one that is approved can own a desktop", device, wire.ErrConflict, d.State)
+		}
+		var c int64
+		var before sql.NullInt64
+		if err := tx.QueryRowContext(ctx, `select id, device_id from cvds where name = $1 for update`, name).Scan(&c, &before); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `update cvds set device_id = $2 where id = $1`, c, d.ID); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `update sessions set state = 2 where cvd_id = $1 and device_id <> $2 and state = 0`, c, d.ID); err != nil {
+			return err
+		}
+		if before.Valid {
+			if err := notifyDevice(ctx, tx, before.Int64); err != nil {
+				return err
+			}
+		}
+		if err := notifyDevice(ctx, tx, d.ID); err != nil {
+			return err
+		}
+		return notifyDesktop(ctx, tx, c)
+	})
+}
+
+// notOwner says why a device may not write a desktop, and what to do.
+func notOwner(name string, owned bool) error {
+	if !owned {
+		return fmt.Errorf("%w: the desktop %q has no owner: ask an admin to run loomctl cvd own %s DEVICE", wire.ErrDenied, name, name)
+	}
+	return fmt.Errorf("%w: the desktop %q belongs to another device: take another name, or ask an admin", wire.ErrDenied, name)
+}
+
 func notifyDesktop(ctx context.Context, tx *sql.Tx, id int64) error {
 	_, err := tx.ExecContext(ctx, `select pg_notify($1, $2::text)`, DesktopChanged, id)
 	return err
@@ -120,8 +161,12 @@ func (db *DB) SetTally(ctx context.Context, device int64, name string, tally []b
 	if err != nil || n == 1 {
 		return err
 	}
-	if _, err := db.CVDFor(ctx, device, name); err != nil {
+	c, err := db.CVDFor(ctx, device, name)
+	if err != nil {
 		return err
+	}
+	if c.Owner == "" {
+		return fmt.Errorf("tally of desktop %q: %w", name, notOwner(name, false))
 	}
 	return fmt.Errorf("tally of desktop %q: %w: only the device that owns it writes it", name, wire.ErrDenied)
 }

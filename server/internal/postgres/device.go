@@ -133,7 +133,7 @@ func (db *DB) setState(ctx context.Context, verb, name string, to DeviceState, s
 	return d, err
 }
 
-// RemoveDevice forgets a device. Its desktops stay and belong to nobody until they are assigned.
+// RemoveDevice forgets a device. Its desktops stay and belong to nobody until an admin gives them to another (Own).
 func (db *DB) RemoveDevice(ctx context.Context, name string) error {
 	return db.tx(ctx, fmt.Sprintf("remove device %q", name), func(tx *sql.Tx) error {
 		var id int64

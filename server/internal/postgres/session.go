@@ -56,7 +56,7 @@ func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease
 			return err
 		}
 		if !owner.Valid || owner.Int64 != device {
-			return fmt.Errorf("%w: the desktop %q belongs to another device: take another name, or ask an admin", wire.ErrDenied, name)
+			return notOwner(name, owner.Valid)
 		}
 		return tx.QueryRowContext(ctx, `
 			insert into sessions (token, device_id, cvd_id, secret, began_seq, lease_until)
@@ -86,6 +86,8 @@ func (db *DB) UseSession(ctx context.Context, token Token, device int64, lease t
 		return nil, fault("find a session", err)
 	case s.Device != device:
 		return nil, fmt.Errorf("%w: session %s is another device's", wire.ErrDenied, token)
+	case !owner.Valid:
+		return nil, notOwner(s.Name, false)
 	case owner.Int64 != device:
 		return nil, fmt.Errorf("%w: the desktop %q is not this device's any more", wire.ErrDenied, s.Name)
 	}
