@@ -9,6 +9,7 @@ const (
 	OpSync     = "sync"     // a file's bytes and attributes to the disk
 	OpSyncDir  = "syncdir"  // a directory's names to the disk
 	OpSyncFS   = "syncfs"   // a whole file system to the disk
+	OpStart    = "start"    // a file's bytes on their way to the disk, without waiting
 	OpRename   = "rename"   // a name moves, replacing what was there or not
 	OpExchange = "exchange" // two names swap
 	OpMkdir    = "mkdir"

@@ -32,6 +32,17 @@ func SyncDataFd(fd int, path string) error {
 	}))
 }
 
+// StartWriteback begins to write to the disk what a file has that is not there yet, and promises nothing about when it
+// will be. When it returns nil, every later change of the file sets its times, also one through a mapping: a page that
+// is not on the disk yet takes stores unnoticed, and no page is left that was in that state before.
+func StartWriteback(fd int) error {
+	return do(Op{Name: OpStart}, func() error {
+		return again(func() error {
+			return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE)
+		})
+	})
+}
+
 func syncData(f *os.File) error {
 	return onFd(f, func(fd int) error { return unix.Fdatasync(fd) })
 }

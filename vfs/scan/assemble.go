@@ -109,7 +109,7 @@ func (a *assembler) keepFacts(it *item) {
 		f.group = it.group
 	}
 	a.scratch = f.append(a.scratch[:0], st.kind())
-	a.write(it.tag, it.name, st, a.scratch)
+	a.write(f.tag(it.tag), it.name, st, a.scratch)
 }
 
 func (a *assembler) take(it *item) error {
@@ -143,6 +143,14 @@ func (a *assembler) enter(it *item) error {
 		return a.change(l)
 	}
 	return nil
+}
+
+// tag is a record's tag, for facts that are to be trusted or not.
+func (f *facts) tag(tag byte) byte {
+	if f.loose {
+		tag |= tagRacy
+	}
+	return tag
 }
 
 // write adds to the stat cache.
@@ -305,7 +313,7 @@ func (a *assembler) insert(l *level, name string, st *stat, f *facts) error {
 		return &scanError{err}
 	}
 	a.scratch = f.append(a.scratch[:0], e.Type)
-	a.write(tagEntry, name, st, a.scratch)
+	a.write(f.tag(tagEntry), name, st, a.scratch)
 	return nil
 }
 

@@ -32,6 +32,8 @@ type facts struct {
 	held    *Held
 	// refs are all chunks of a file that has list chunks.
 	refs []cvd.Ref
+	// loose: the stat does not vouch for the rest, so the next scan looks again. It is no part of the payload.
+	loose bool
 }
 
 // fill puts the facts into an entry made from a stat.

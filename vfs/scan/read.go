@@ -104,7 +104,7 @@ func (k *worker) attempt(ctx context.Context, j *job, f file) (left bool, err er
 		j.sparse = from > 0 || uint64(to) < j.st.Size
 	}
 	if k.now().Sub(j.st.Ctime.Std()) < recent {
-		f.settle() // after the stat: a write that begins later changes the next one
+		j.loose = f.settle() != nil // after the stat: a change that comes later changes the next one
 	}
 	if j.st.Size > slabSize {
 		return k.big(ctx, j, f)

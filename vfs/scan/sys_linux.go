@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -193,9 +194,14 @@ func (f file) data(off, size int64) (from, to int64) {
 	return min(from, size), min(to, size)
 }
 
-// settle waits until a write that has begun has ended. ext4 and btrfs let readers see the middle of a write, for which
-// the times were set at its beginning; looking for data takes the lock that the writer holds.
-func (f file) settle() { _, _ = unix.Seek(int(f), 0, unix.SEEK_DATA) }
+// settle makes a change that comes later one that changes the times. It waits until a write that has begun has ended:
+// ext4 and btrfs let readers see the middle of a write, for which the times were set at its beginning; looking for data
+// takes the lock that the writer holds. And it has what was stored through a mapping written to the disk: a page that
+// waits for that takes further stores without changing the times.
+func (f file) settle() error {
+	_, _ = unix.Seek(int(f), 0, unix.SEEK_DATA) // some file systems know nothing of it
+	return durable.StartWriteback(int(f))
+}
 
 // attributes lists extended attributes through two calls.
 type attributes struct {

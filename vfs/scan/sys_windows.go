@@ -133,7 +133,7 @@ func (f file) stat(st *stat) error {
 
 func (file) sequential() {}
 
-func (file) settle() {}
+func (file) settle() error { return nil }
 
 // readAt fills b as far as the file goes.
 func (f file) readAt(b []byte, off int64) (int, error) {
