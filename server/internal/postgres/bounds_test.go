@@ -39,3 +39,36 @@ func TestProgressIsBounded(t *testing.T) {
 		t.Errorf("the latest is %q, the oldest %q of %s", ps[0].Target, ps[progressMax].Target, ps[progressMax].Device)
 	}
 }
+
+// A device that is revoked has no upload under way any more; others keep theirs.
+func TestRevokedUploadsEnd(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	for i, name := range []string{"a", "b"} {
+		mustEnrol(t, db, enrolment(name, byte(i+1)))
+		if _, err := db.ApproveDevice(ctx, name, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func(device string) Token {
+		t.Helper()
+		d, err := db.Device(ctx, device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := db.BeginSession(ctx, d.ID, "desk-"+device, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Token
+	}
+	a, b := begin("a"), begin("b")
+	if _, err := db.RevokeDevice(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[Token]bool{a: false, b: true} {
+		if open, err := db.SessionOpen(ctx, token); err != nil || open != want {
+			t.Errorf("open %v, want %v: %v", open, want, err)
+		}
+	}
+}

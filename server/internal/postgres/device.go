@@ -108,7 +108,7 @@ func (db *DB) ApproveDevice(ctx context.Context, name, by string) (Device, error
 	return db.setState(ctx, "approve", name, Approved, `state = 'approved', approved_at = now(), approved_by = $2`, by)
 }
 
-// RevokeDevice shuts a device out for good.
+// RevokeDevice shuts a device out for good, and abandons its uploads.
 func (db *DB) RevokeDevice(ctx context.Context, name string) (Device, error) {
 	return db.setState(ctx, "revoke", name, Revoked, `state = 'revoked'`)
 }
@@ -127,6 +127,11 @@ func (db *DB) setState(ctx context.Context, verb, name string, to DeviceState, s
 			append([]any{name}, args...)...))
 		if err != nil {
 			return err
+		}
+		if to == Revoked {
+			if _, err := tx.ExecContext(ctx, `update sessions set state = 2 where device_id = $1 and state = 0`, d.ID); err != nil {
+				return err
+			}
 		}
 		return notifyDevice(ctx, tx, d.ID)
 	})
