@@ -95,18 +95,35 @@ func broke(err error) error {
 	return err
 }
 
-// Prove shows the server that this device holds the chunks; plain(i) are the bytes of ids[i]. It returns
+// Bounds of one request with proofs; proveBytes is what the server reads for one at most.
+const (
+	proveIDs   = 1024
+	proveBytes = 2 * wire.PackMax
+)
+
+// Prove shows the server that this device holds the chunks, each named once; plain(id) are a chunk's bytes. It returns
 // the ids whose proof was refused, which must be uploaded.
 func (s *Session) Prove(ctx context.Context, ids []chunk.ID, plain func(id chunk.ID) []byte) ([]chunk.ID, error) {
 	var refused []chunk.ID
-	for start := 0; start < len(ids); start += 1024 {
-		part, err := s.prove(ctx, ids[start:min(start+1024, len(ids))], plain)
+	for len(ids) > 0 {
+		n := provable(ids, plain)
+		part, err := s.prove(ctx, ids[:n], plain)
 		if err != nil {
 			return nil, fmt.Errorf("prove to the server what this device holds: %w", err)
 		}
-		refused = append(refused, part...)
+		refused, ids = append(refused, part...), ids[n:]
 	}
 	return refused, nil
+}
+
+// provable is how many of ids go into one request.
+func provable(ids []chunk.ID, plain func(id chunk.ID) []byte) (n int) {
+	for size := 0; n < min(len(ids), proveIDs); n++ {
+		if size += len(plain(ids[n])); size > proveBytes && n > 0 {
+			break
+		}
+	}
+	return n
 }
 
 func (s *Session) prove(ctx context.Context, ids []chunk.ID, plain func(chunk.ID) []byte) ([]chunk.ID, error) {

@@ -15,10 +15,13 @@ import (
 )
 
 // Prove gives challenges for the ids of req, or checks its proofs and notes what
-// was proved. Refused are the ids that must be uploaded.
+// was proved. Refused are the ids that must be uploaded. What the session holds already is not read again.
 func (s *Service) Prove(ctx context.Context, device int64, id string, req wire.ProveRequest) (wire.ProveReply, error) {
 	if len(req.IDs)+len(req.Proofs) > wire.BatchMax {
 		return wire.ProveReply{}, fmt.Errorf("%w: more than %d ids and proofs", wire.ErrInvalid, wire.BatchMax)
+	}
+	if err := once(&req); err != nil {
+		return wire.ProveReply{}, err
 	}
 	leave, err := s.proofs.enterSoon(ctx, device, placeTime)
 	if err != nil {
@@ -37,6 +40,30 @@ func (s *Service) Prove(ctx context.Context, device int64, id string, req wire.P
 		err = s.check(ctx, sess, req.Proofs, &reply)
 	}
 	return reply, err
+}
+
+// once refuses what stands twice among the ids or the proofs.
+func once(req *wire.ProveRequest) error {
+	seen := make(map[chunk.ID]bool, max(len(req.IDs), len(req.Proofs)))
+	note := func(id chunk.ID) error {
+		if seen[id] {
+			return fmt.Errorf("%w: chunk %s stands twice in one request", wire.ErrInvalid, id)
+		}
+		seen[id] = true
+		return nil
+	}
+	for _, id := range req.IDs {
+		if err := note(id); err != nil {
+			return err
+		}
+	}
+	clear(seen)
+	for i := range req.Proofs {
+		if err := note(req.Proofs[i].ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // challenge derives the challenges of a session from its secret, so that any
@@ -80,16 +107,14 @@ func mac(key [32]byte, plain []byte) (sum chunk.ID) {
 	return sum
 }
 
+// proofBytes is how many plain bytes the chunks of one request may have that must be read for it.
+const proofBytes = 2 * wire.PackMax
+
 func (s *Service) check(ctx context.Context, sess *postgres.Session, proofs []wire.Proof, reply *wire.ProveReply) error {
-	ids := make([]chunk.ID, len(proofs))
-	for i := range proofs {
-		ids[i] = proofs[i].ID
-	}
-	chunks, err := s.db.Chunks(ctx, ids)
-	if err != nil {
+	proofs, ids, chunks, err := s.toRead(ctx, sess, proofs)
+	if err != nil || len(proofs) == 0 {
 		return err
 	}
-	s.where.putAll(chunks)
 	good := make([]bool, len(proofs))
 	err = s.plain(ctx, ids, chunks, func(i int, plain []byte, err error) error {
 		want := mac(challengeKey(sess, ids[i]), plain)
@@ -117,6 +142,37 @@ func (s *Service) check(ctx context.Context, sess *postgres.Session, proofs []wi
 		return err
 	}
 	return s.db.AddSet(ctx, sess, set)
+}
+
+// toRead leaves the proofs of what the session does not hold yet, and locates their chunks.
+func (s *Service) toRead(ctx context.Context, sess *postgres.Session, proofs []wire.Proof) (
+	rest []wire.Proof, ids []chunk.ID, chunks map[chunk.ID]postgres.Chunk, err error,
+) {
+	ids = make([]chunk.ID, len(proofs))
+	for i := range proofs {
+		ids[i] = proofs[i].ID
+	}
+	if chunks, err = s.db.Chunks(ctx, ids); err != nil {
+		return nil, nil, nil, err
+	}
+	own, err := s.heldBySession(ctx, sess)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s.where.putAll(chunks)
+	ids = ids[:0]
+	var size uint64
+	for i := range proofs {
+		c, ok := chunks[proofs[i].ID]
+		if ok && !c.Absent && own.Contains(c.Serial) {
+			continue
+		}
+		if size += uint64(c.Plain); size > proofBytes {
+			return nil, nil, nil, fmt.Errorf("%w: the proofs are over more than %d MiB of plain bytes: send fewer at once", wire.ErrInvalid, proofBytes>>20)
+		}
+		rest, ids = append(rest, proofs[i]), append(ids, proofs[i].ID)
+	}
+	return rest, ids, chunks, nil
 }
 
 // plain reads and decodes chunks and calls got for each, from several

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -80,6 +81,57 @@ func TestProofIsNotReplayed(t *testing.T) {
 	must(t, err)
 	if len(good.Refused) != 0 {
 		t.Errorf("another server refused %d proofs", len(good.Refused))
+	}
+}
+
+// What one request with proofs has the server read is bounded, and what a session holds is not read again.
+func TestProofsAreBounded(t *testing.T) {
+	w := newWorld(t, Options{})
+	d := &desktop{chunks: chunk.Map{}}
+	for i := range proofBytes>>20 + 1 {
+		_, err := d.put(bytes.Repeat(fmt.Appendf(nil, "%08d", i), 1<<17)) // 1 MiB
+		must(t, err)
+	}
+	first := w.begin(t, 1, "desk")
+	w.upload(t, 1, first, d)
+	reads := func(session string, device int64, req wire.ProveRequest) (uint64, error) {
+		before := w.Stats().PackBytes
+		_, err := w.Prove(t.Context(), device, session, req)
+		return w.Stats().PackBytes - before, err
+	}
+	session := w.begin(t, 2, "other")
+	reply, err := w.Prove(t.Context(), 2, session, wire.ProveRequest{IDs: d.order})
+	must(t, err)
+	proofs := answers(d, reply.Challenges)
+	garbage := make([]wire.Proof, 3)
+	for i := range garbage {
+		garbage[i].ID = d.order[0]
+	}
+	for name, req := range map[string]wire.ProveRequest{
+		"one proof again and again": {Proofs: garbage},
+		"one id twice":              {IDs: append(d.order[:1:1], d.order[0])},
+		"too many plain bytes":      {Proofs: proofs},
+	} {
+		if read, err := reads(session, 2, req); !errors.Is(err, wire.ErrInvalid) || read != 0 {
+			t.Errorf("%s: %v, and %d bytes were read", name, err, read)
+		}
+	}
+	if read, err := reads(session, 2, wire.ProveRequest{Proofs: proofs[1:]}); err != nil || read == 0 {
+		t.Errorf("as many as may be: %v, and %d bytes were read", err, read)
+	}
+	// All but the first are held now, and the first is within bounds.
+	if _, err := reads(session, 2, wire.ProveRequest{Proofs: proofs}); err != nil {
+		t.Error(err)
+	}
+	if read, err := reads(session, 2, wire.ProveRequest{Proofs: proofs}); err != nil || read != 0 {
+		t.Errorf("what is held: %v, and %d bytes were read", err, read)
+	}
+	haves, err := w.Have(t.Context(), 2, session, d.order)
+	must(t, err)
+	for i, h := range haves {
+		if h != wire.Present {
+			t.Fatalf("chunk %d is %d after its proof", i, h)
+		}
 	}
 }
 

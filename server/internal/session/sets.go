@@ -183,6 +183,20 @@ func uniteSets(sets [][]byte) ([]byte, error) {
 
 // ofSession is what a session is entitled to: what its CVD's snapshots reach, and what it uploaded or proved.
 func (s *Service) ofSession(ctx context.Context, sess *postgres.Session) (entitled, error) {
+	union, err := s.heldBySession(ctx, sess)
+	if err != nil {
+		return nil, err
+	}
+	sets, err := s.db.SetsOfCVD(ctx, sess.CVD)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.unions(ctx, sets)
+	return append(e, union), err
+}
+
+// heldBySession is what a session uploaded or proved.
+func (s *Service) heldBySession(ctx context.Context, sess *postgres.Session) (*roaring64.Bitmap, error) {
 	own, err := s.db.SessionSets(ctx, sess.ID)
 	if err != nil {
 		return nil, err
@@ -193,15 +207,7 @@ func (s *Service) ofSession(ctx context.Context, sess *postgres.Session) (entitl
 		}
 	}
 	union := roaring64.New()
-	if err := unite(union, own); err != nil {
-		return nil, err
-	}
-	sets, err := s.db.SetsOfCVD(ctx, sess.CVD)
-	if err != nil {
-		return nil, err
-	}
-	e, err := s.unions(ctx, sets)
-	return append(e, union), err
+	return union, unite(union, own)
 }
 
 // unions gives the union of each CVD's snapshots; sets are sorted by CVD.
