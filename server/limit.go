@@ -2,13 +2,13 @@ package server
 
 import (
 	"crypto/sha256"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/looming-project/looming/server/internal/postgres"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -101,21 +101,8 @@ func (m *reports) due(device int64, p *wire.Progress, now time.Time) bool {
 	return true
 }
 
-// network is what one party has: an IPv4 address, or a /64 of IPv6.
-func network(host string) string {
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if ip = ip.Unmap(); ip.Is4() {
-		return ip.String()
-	}
-	prefix, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return host
-	}
-	return prefix.String()
-}
+// network is what one party has.
+func network(host string) string { return postgres.Network(host) }
 
 // sightings remembers when it was last written down that a device is there.
 type sightings struct {

@@ -125,11 +125,13 @@ const (
 	tidyEvery    = 10 * time.Minute
 	keepAudit    = 365 * 24 * time.Hour
 	keepProgress = 7 * 24 * time.Hour
+	keepPending  = 24 * time.Hour
 )
 
 func (s *Server) tidy(ctx context.Context) error {
 	for pause(ctx, tidyEvery) {
-		if err := errors.Join(s.db.PruneAudit(ctx, keepAudit), s.db.PruneProgress(ctx, keepProgress)); err != nil && ctx.Err() == nil {
+		err := errors.Join(s.db.PruneAudit(ctx, keepAudit), s.db.PruneProgress(ctx, keepProgress), s.db.PrunePending(ctx, keepPending))
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("tidying up failed, trying again later", "error", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -69,6 +70,63 @@ func TestRevokedUploadsEnd(t *testing.T) {
 	for token, want := range map[Token]bool{a: false, b: true} {
 		if open, err := db.SessionOpen(ctx, token); err != nil || open != want {
 			t.Errorf("open %v, want %v: %v", open, want, err)
+		}
+	}
+}
+
+// One network takes no more than its share of the places where devices wait; a token needs no place, and who asks again
+// keeps the one it has.
+func TestPendingPerNetwork(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	from := func(i int, address string) Enrolment {
+		return Enrolment{Name: fmt.Sprint("d", i), Address: address, Fingerprint: Fingerprint{byte(i), byte(i >> 8), 1}}
+	}
+	for i := range maxPendingNetwork {
+		mustEnrol(t, db, from(i, fmt.Sprintf("2001:db8::%x", i+1)))
+	}
+	if _, err := db.Enrol(ctx, from(1000, "2001:db8::ffff")); !errors.Is(err, wire.ErrUnavailable) {
+		t.Errorf("one more of that network: %v", err)
+	}
+	mustEnrol(t, db, from(0, "2001:db8::1"))
+	mustEnrol(t, db, from(1001, "2001:db8:0:1::1"))
+	mustEnrol(t, db, from(1002, "192.0.2.1"))
+	if _, err := db.AddEnrolToken(ctx, "secret", "x", 1, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	e := from(1003, "2001:db8::1")
+	e.Token = "secret"
+	if d := mustEnrol(t, db, e); d.State != Approved {
+		t.Errorf("with a token: %+v", d)
+	}
+}
+
+// Devices that gave up waiting are forgotten; those that still ask, and those that were approved or revoked, are not.
+func TestPrunePending(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	for i, name := range []string{"gone", "waiting", "approved", "revoked"} {
+		mustEnrol(t, db, enrolment(name, byte(i+1)))
+	}
+	if _, err := db.ApproveDevice(ctx, "approved", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.RevokeDevice(ctx, "revoked"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.sql.Exec(`update devices set last_seen = now() - interval '25 hours' where name <> 'waiting'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.PrunePending(ctx, 24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	left, err := db.Devices(ctx, "")
+	if err != nil || len(left) != 3 {
+		t.Errorf("left are %+v, %v", left, err)
+	}
+	for _, d := range left {
+		if d.Name == "gone" {
+			t.Error("who gave up waiting is still there")
 		}
 	}
 }

@@ -6,13 +6,18 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// maxPending bounds how many strangers may wait: what they sent is kept.
-const maxPending = 1000
+// How many strangers may wait, as what they sent is kept: in all, and from one network, so that nobody takes all places.
+const (
+	maxPending        = 1000
+	maxPendingNetwork = 50
+)
 
 // Enrolment is a device that asks in.
 type Enrolment struct {
@@ -54,12 +59,10 @@ func (e *Enrolment) known(ctx context.Context, tx *sql.Tx) (Device, error) {
 }
 
 func (e *Enrolment) insert(ctx context.Context, tx *sql.Tx) (Device, error) {
-	var waiting int
-	if err := tx.QueryRowContext(ctx, `select count(*) from devices where state = 'pending'`).Scan(&waiting); err != nil {
-		return Device{}, err
-	}
-	if waiting >= maxPending && e.Token == "" {
-		return Device{}, fmt.Errorf("%w: %d devices wait for approval: an admin must approve or remove some", wire.ErrUnavailable, waiting)
+	if e.Token == "" {
+		if err := e.room(ctx, tx); err != nil {
+			return Device{}, err
+		}
 	}
 	d, err := scanDevice(tx.QueryRowContext(ctx, `insert into devices as d (name, host, os, fingerprint, address, last_seen)
 		values ($1, $2, $3, $4, $5, now()) returning `+deviceColumns, e.Name, e.Host, e.OS, e.Fingerprint[:], e.Address))
@@ -70,6 +73,60 @@ func (e *Enrolment) insert(ctx context.Context, tx *sql.Tx) (Device, error) {
 		return d, err
 	}
 	return d, notifyDevice(ctx, tx, d.ID)
+}
+
+// room says whether one more may wait.
+func (e *Enrolment) room(ctx context.Context, tx *sql.Tx) error {
+	rs, err := tx.QueryContext(ctx, `select address from devices where state = 'pending'`)
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	all, near := 0, 0
+	for rs.Next() {
+		var address string
+		if err := rs.Scan(&address); err != nil {
+			return err
+		}
+		all++
+		if Network(address) == Network(e.Address) {
+			near++
+		}
+	}
+	switch {
+	case rs.Err() != nil:
+		return rs.Err()
+	case near >= maxPendingNetwork:
+		return fmt.Errorf("%w: %d devices of this network wait for approval: an admin must approve or remove some, or give out a token", wire.ErrUnavailable, near)
+	case all >= maxPending:
+		return fmt.Errorf("%w: %d devices wait for approval: an admin must approve or remove some, or give out a token", wire.ErrUnavailable, all)
+	}
+	return nil
+}
+
+// Network is what one party has: an IPv4 address, or a /64 of IPv6.
+func Network(host string) string {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	return prefix.String()
+}
+
+// PrunePending forgets devices that wait for approval and did not ask for so long. One that still wants in asks every
+// few seconds.
+func (db *DB) PrunePending(ctx context.Context, age time.Duration) error {
+	_, err := db.exec(ctx, "forget devices that gave up waiting", `with gone as (
+			delete from devices where state = 'pending' and coalesce(last_seen, created) < now() - make_interval(secs => $1) returning id
+		) select pg_notify($2, id::text) from gone`, age.Seconds(), DeviceChanged)
+	return err
 }
 
 // approve uses up the token once.
