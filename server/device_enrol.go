@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -56,18 +57,18 @@ func (s *Server) enroll(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.devices.Forget(d.ID)
-	return s.enrolled(w, r, d, csr)
+	return s.enrolled(w, r, d, csr, d.Fingerprint)
 }
 
-// enrolled answers where a device stands, with its certificate once it is approved.
-func (s *Server) enrolled(w http.ResponseWriter, r *http.Request, d postgres.Device, csr ca.Request) error {
+// enrolled answers where a device stands, with its certificate once it is approved. shown is the key that asks.
+func (s *Server) enrolled(w http.ResponseWriter, r *http.Request, d postgres.Device, csr ca.Request, shown postgres.Fingerprint) error {
 	fingerprint := csr.Fingerprint()
 	out := wire.EnrollReply{Device: d.Name, State: string(d.State), Fingerprint: hex.EncodeToString(fingerprint[:])}
 	if d.State != postgres.Approved {
 		s.log.Info("a device waits for approval", "device", d.Name, "from", clientHost(r), "fingerprint", out.Fingerprint)
 		return respond(w, out)
 	}
-	pem, err := s.certify(r.Context(), d, csr)
+	pem, err := s.certify(r.Context(), d, csr, shown)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (s *Server) enrolled(w http.ResponseWriter, r *http.Request, d postgres.Dev
 }
 
 // certify gives a device the certificate that it has, if that is good for a while, or a new one.
-func (s *Server) certify(ctx context.Context, d postgres.Device, csr ca.Request) (string, error) {
+func (s *Server) certify(ctx context.Context, d postgres.Device, csr ca.Request, shown postgres.Fingerprint) (string, error) {
 	latest, err := s.db.LatestCertificate(ctx, d.ID, csr.Fingerprint())
 	if err == nil && s.ca.Fresh(latest.NotAfter) {
 		return latest.PEM, nil
@@ -90,17 +91,19 @@ func (s *Server) certify(ctx context.Context, d postgres.Device, csr ca.Request)
 	}
 	err = s.db.AddCertificate(ctx, d.ID, postgres.Certificate{
 		Serial: issued.Serial, Fingerprint: csr.Fingerprint(),
-		PEM: string(issued.PEM), NotAfter: issued.NotAfter,
+		PEM: string(issued.PEM), NotAfter: issued.NotAfter, Shown: shown,
 	})
 	if err != nil {
 		return "", err
 	}
+	s.devices.Forget(d.ID)
 	s.log.Info("issued a certificate", "device", d.Name, "until", issued.NotAfter)
 	s.audit(ctx, postgres.Audit{Who: "device:" + d.Name, What: "certificate", Subject: d.Name})
 	return string(issued.PEM), nil
 }
 
-// renew gives a device a new certificate over the connection of its old one; the key may be new too.
+// renew gives a device a new certificate over the connection of its old one; the key may be new too: it
+// is the device's from then on, and certificates of the old one end within a day.
 func (s *Server) renew(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
 	var req wire.RenewRequest
 	if err := decode(w, r, &req); err != nil {
@@ -110,7 +113,7 @@ func (s *Server) renew(w http.ResponseWriter, r *http.Request, d postgres.Device
 	if err != nil {
 		return err
 	}
-	return s.enrolled(w, r, d, csr)
+	return s.enrolled(w, r, d, csr, sha256.Sum256(r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo))
 }
 
 // readAll reads a binary body of at most so many bytes.

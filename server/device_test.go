@@ -210,6 +210,46 @@ func TestRenew(t *testing.T) {
 	want(t, "a body without end", fresh.do("POST", "/v1/renew", []byte(`{"csr":"`+strings.Repeat("x", maxJSON)+`"}`), nil), wire.ErrInvalid)
 }
 
+// A key that was replaced cannot replace its successor, and no device gets certificates without end.
+func TestRenewIsBounded(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	c := s.approved("desk")
+	fresh, thief := s.client("desk"), s.client("desk")
+	var r wire.EnrollReply
+	must(t, c.do("POST", "/v1/renew", wire.RenewRequest{CSR: fresh.csr()}, &r))
+	var again wire.EnrollReply
+	must(t, c.do("POST", "/v1/renew", wire.RenewRequest{CSR: fresh.csr()}, &again)) // the answer was lost
+	if again.Certificate != r.Certificate {
+		t.Error("the same request again has another answer")
+	}
+	fresh.adopt(r)
+	d, err := s.db.Device(t.Context(), "desk")
+	must(t, err)
+	if key, err := ca.ParseRequest(fresh.csr()); err != nil || key.Fingerprint() != [32]byte(d.Fingerprint) {
+		t.Errorf("the new key is not the device's: %v", err)
+	}
+	want(t, "a third key by the old one", c.do("POST", "/v1/renew", wire.RenewRequest{CSR: thief.csr()}, nil), wire.ErrDenied)
+	s.wantRefusal("device:desk", "another key")
+	want(t, "the old key by itself", c.do("POST", "/v1/renew", wire.RenewRequest{CSR: c.csr()}, nil), wire.ErrDenied)
+	must(t, fresh.do("GET", "/v1/cvds", nil, nil))
+
+	last, got := fresh, 0
+	for range 20 {
+		next := s.client("desk")
+		var r wire.EnrollReply
+		if err := last.do("POST", "/v1/renew", wire.RenewRequest{CSR: next.csr()}, &r); err != nil {
+			want(t, "too many", err, wire.ErrDenied)
+			continue
+		}
+		next.adopt(r)
+		last, got = next, got+1
+	}
+	if got < 5 || got > 10 {
+		t.Errorf("%d certificates in a moment, want about 8", got)
+	}
+	must(t, last.do("GET", "/v1/cvds", nil, nil))
+}
+
 // Invariant 8: what belongs to one device does not exist for another, until an admin assigns it.
 func TestOwnDesktopsOnly(t *testing.T) {
 	s := serve(t, pgtest.Database(t))

@@ -101,7 +101,7 @@ func (d *Devices) Of(ctx context.Context, cert *x509.Certificate) (postgres.Devi
 	}
 	device, err := d.lookUp(ctx, cert.SerialNumber.Bytes())
 	if errors.Is(err, wire.ErrNotFound) {
-		return claimed, fmt.Errorf("%w: the device %q was removed: enrol again", wire.ErrDenied, claimed.Name)
+		return claimed, fmt.Errorf("%w: the device %q was removed, or has a newer key: enrol again", wire.ErrDenied, claimed.Name)
 	}
 	if err != nil {
 		return claimed, err

@@ -130,3 +130,40 @@ func TestPrunePending(t *testing.T) {
 		}
 	}
 }
+
+// A new key is the device's from then on: certificates of the old one end within a day, and count for nothing then.
+func TestOldKeyEnds(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	d := mustEnrol(t, db, enrolment("a", 1))
+	mustEnrol(t, db, enrolment("b", 9))
+	if _, err := db.ApproveDevice(ctx, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	add := func(serial string, key, shown byte) error {
+		return db.AddCertificate(ctx, d.ID, Certificate{
+			Serial: []byte(serial), Fingerprint: Fingerprint{key}, Shown: Fingerprint{shown}, PEM: "pem", NotAfter: time.Now().Add(90 * 24 * time.Hour),
+		})
+	}
+	for _, c := range []struct {
+		serial     string
+		key, shown byte
+		want       error
+	}{{"one", 1, 1, nil}, {"two", 2, 1, nil}, {"three", 3, 1, wire.ErrDenied}, {"one again", 1, 1, wire.ErrDenied}, {"b's", 9, 2, wire.ErrConflict}} {
+		if err := add(c.serial, c.key, c.shown); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.serial, err, c.want)
+		}
+	}
+	if now, err := db.DeviceOf(ctx, []byte("one")); err != nil || now.Fingerprint != (Fingerprint{2}) {
+		t.Errorf("at once: %+v, %v", now, err)
+	}
+	if _, err := db.sql.Exec(`update certificates set not_after = not_after - interval '24 hours'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.DeviceOf(ctx, []byte("one")); !errors.Is(err, wire.ErrNotFound) {
+		t.Errorf("the old one after a day: %v", err)
+	}
+	if _, err := db.DeviceOf(ctx, []byte("two")); err != nil {
+		t.Errorf("the new one after a day: %v", err)
+	}
+}

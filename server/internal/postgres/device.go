@@ -166,32 +166,76 @@ type Certificate struct {
 	Fingerprint Fingerprint
 	PEM         string
 	NotAfter    time.Time
+	// Shown is the key that asked for it, zero if that is its own.
+	Shown Fingerprint
 }
 
-// DeviceOf finds whose certificate a serial number is.
+// The bounds of renewing: certificates a day, and how long those of a key that was replaced stay good.
+const (
+	certificatesADay = 10
+	oldKeyStays      = 24 * time.Hour
+)
+
+// DeviceOf finds whose certificate a serial number is, if that has not ended.
 func (db *DB) DeviceOf(ctx context.Context, serial []byte) (Device, error) {
 	d, err := scanDevice(db.sql.QueryRowContext(ctx, `select `+deviceColumns+` from certificates c join devices d on d.id = c.device_id
-		where c.serial = $1`, serial))
+		where c.serial = $1 and c.not_after > now()`, serial))
 	return d, fault("find the device of a certificate", err)
 }
 
-// AddCertificate keeps a new certificate of a device that is still approved, and drops those long expired.
+// AddCertificate keeps a new certificate of a device that is still approved, and drops those long expired. A new key
+// becomes the device's: the certificates of others end soon, and only the device's own key may ask for one.
 func (db *DB) AddCertificate(ctx context.Context, id int64, c Certificate) error {
 	return db.tx(ctx, "keep a certificate", func(tx *sql.Tx) error {
-		var state DeviceState
-		if err := tx.QueryRowContext(ctx, `select state from devices where id = $1 for share`, id).Scan(&state); err != nil {
+		d, err := scanDevice(tx.QueryRowContext(ctx, `select `+deviceColumns+` from devices d where d.id = $1 for update`, id))
+		if err != nil {
 			return err
 		}
-		if state != Approved {
-			return fmt.Errorf("%w: the device is %s", wire.ErrDenied, state)
+		if d.State != Approved {
+			return fmt.Errorf("%w: the device is %s", wire.ErrDenied, d.State)
+		}
+		if err := c.allowed(ctx, tx, &d); err != nil {
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, `delete from certificates where device_id = $1 and not_after < now() - interval '1 day'`, id); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `insert into certificates (serial, device_id, fingerprint, pem, not_after) values ($1, $2, $3, $4, $5)`,
+		_, err = tx.ExecContext(ctx, `insert into certificates (serial, device_id, fingerprint, pem, not_after) values ($1, $2, $3, $4, $5)`,
 			c.Serial, id, c.Fingerprint[:], c.PEM, c.NotAfter)
-		return err
+		if err != nil || d.Fingerprint == c.Fingerprint {
+			return err
+		}
+		return c.replaceKey(ctx, tx, id)
 	})
+}
+
+// allowed says whether a device may have another certificate.
+func (c *Certificate) allowed(ctx context.Context, tx *sql.Tx, d *Device) error {
+	if d.Fingerprint != c.Fingerprint && d.Fingerprint != c.Shown {
+		return fmt.Errorf("%w: the device %q has another key by now: only that one renews its certificate", wire.ErrDenied, d.Name)
+	}
+	var today int
+	err := tx.QueryRowContext(ctx, `select count(*) from certificates where device_id = $1 and created > now() - interval '1 day'`, d.ID).Scan(&today)
+	if err == nil && today >= certificatesADay {
+		return fmt.Errorf("%w: the device %q got %d certificates within a day: renew it tomorrow", wire.ErrDenied, d.Name, today)
+	}
+	return err
+}
+
+func (c *Certificate) replaceKey(ctx context.Context, tx *sql.Tx, id int64) error {
+	_, err := tx.ExecContext(ctx, `update devices set fingerprint = $2 where id = $1`, id, c.Fingerprint[:])
+	if isUnique(err) {
+		return fmt.Errorf("%w: another device has this key", wire.ErrConflict)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `update certificates set not_after = least(not_after, now() + make_interval(secs => $3))
+		where device_id = $1 and fingerprint <> $2`, id, c.Fingerprint[:], oldKeyStays.Seconds())
+	if err != nil {
+		return err
+	}
+	return notifyDevice(ctx, tx, id)
 }
 
 // LatestCertificate is the one of a device, with this key, that lives longest.
