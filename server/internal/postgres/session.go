@@ -40,6 +40,34 @@ type Session struct {
 	Lease     time.Duration
 }
 
+// holdApproved keeps a device approved until tx ends; one that is not is wire.ErrDenied.
+func holdApproved(ctx context.Context, tx *sql.Tx, device int64) error {
+	var state string
+	err := tx.QueryRowContext(ctx, `select state from devices where id = $1 for no key update`, device).Scan(&state)
+	if err == nil && state == string(Approved) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return notApproved()
+}
+
+func notApproved() error {
+	return fmt.Errorf("%w: the device is not approved any more", wire.ErrDenied)
+}
+
+// CheckApproved is wire.ErrDenied for a device that is not approved.
+func (db *DB) CheckApproved(ctx context.Context, device int64) error {
+	var approved bool
+	err := db.sql.QueryRowContext(ctx, `select exists (select 1 from devices where id = $1 and state = 'approved')`,
+		device).Scan(&approved)
+	if err == nil && !approved {
+		err = notApproved()
+	}
+	return fault("look whether a device is approved", err)
+}
+
 // BeginSession opens a session for the CVD of that name, which is made for the device where it does not exist.
 // A CVD of another device is wire.ErrDenied.
 func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease time.Duration) (*Session, error) {
@@ -47,6 +75,9 @@ func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease
 	_, _ = rand.Read(s.Token[:]) // never fails
 	_, _ = rand.Read(s.Secret[:])
 	err := db.tx(ctx, "begin a session", func(tx *sql.Tx) error {
+		if err := holdApproved(ctx, tx, device); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `insert into cvds (name, device_id) values ($1, $2) on conflict (name) do nothing`,
 			name, device); err != nil {
 			return err
@@ -67,18 +98,19 @@ func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease
 }
 
 // UseSession finds a device's open session and renews its lease. One that expired, or never was, is wire.ErrExpired;
-// another device's is wire.ErrDenied. A session that was committed is returned together with wire.ErrExpired.
+// another device's, or that of a device that was revoked, is wire.ErrDenied. A session that was committed is returned together with wire.ErrExpired.
 func (db *DB) UseSession(ctx context.Context, token Token, device int64, lease time.Duration) (*Session, error) {
 	s := &Session{Token: token, Lease: lease}
 	var owner sql.NullInt64
 	var secret, snapshot []byte
 	var state int
 	var left float64
+	var approved bool
 	err := db.sql.QueryRowContext(ctx, `
 		select s.id, s.device_id, s.cvd_id, c.name, c.device_id, s.secret, s.state, s.snapshot,
-			extract(epoch from s.lease_until - clock_timestamp())
-		from sessions s join cvds c on c.id = s.cvd_id where s.token = $1`, token[:]).
-		Scan(&s.ID, &s.Device, &s.CVD, &s.Name, &owner, &secret, &state, &snapshot, &left)
+			extract(epoch from s.lease_until - clock_timestamp()), d.state = 'approved'
+		from sessions s join cvds c on c.id = s.cvd_id join devices d on d.id = s.device_id where s.token = $1`, token[:]).
+		Scan(&s.ID, &s.Device, &s.CVD, &s.Name, &owner, &secret, &state, &snapshot, &left, &approved)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, fmt.Errorf("%w: there is no session %s: begin another", wire.ErrExpired, token)
@@ -88,6 +120,8 @@ func (db *DB) UseSession(ctx context.Context, token Token, device int64, lease t
 		return nil, fmt.Errorf("%w: session %s is another device's", wire.ErrDenied, token)
 	case !owner.Valid:
 		return nil, notOwner(s.Name, false)
+	case !approved:
+		return nil, notApproved()
 	case owner.Int64 != device:
 		return nil, fmt.Errorf("%w: the desktop %q is not this device's any more", wire.ErrDenied, s.Name)
 	}
@@ -218,6 +252,6 @@ func scanBytes(rs *sql.Rows) (b []byte, err error) { return b, rs.Scan(&b) }
 // DeviceSets are what the open sessions of a device hold.
 func (db *DB) DeviceSets(ctx context.Context, device int64) ([][]byte, error) {
 	return rows(ctx, db, "read what a device holds", scanBytes, `
-		select t.serials from session_sets t join sessions s on s.id = t.session_id
-		where s.device_id = $1 and s.state = 0 and s.lease_until > clock_timestamp()`, device)
+		select t.serials from session_sets t join sessions s on s.id = t.session_id join devices d on d.id = s.device_id
+		where s.device_id = $1 and d.state = 'approved' and s.state = 0 and s.lease_until > clock_timestamp()`, device)
 }

@@ -127,11 +127,16 @@ func insertSnapshot(ctx context.Context, tx *sql.Tx, s *Session, c *Committed) e
 	if owner.Int64 != s.Device {
 		return fmt.Errorf("%w: the desktop %q is not this device's any more", wire.ErrDenied, s.Name)
 	}
-	if err := tx.QueryRowContext(ctx, `select name from devices where id = $1`, s.Device).Scan(&snap.Device); err != nil {
+	err := tx.QueryRowContext(ctx, `select name from devices where id = $1 and state = 'approved' for share`, s.Device).
+		Scan(&snap.Device)
+	if errors.Is(err, sql.ErrNoRows) {
+		return notApproved()
+	}
+	if err != nil {
 		return err
 	}
 	var parent []byte
-	err := tx.QueryRowContext(ctx, `select id from snapshots where cvd_id = $1 order by seq desc limit 1`, s.CVD).Scan(&parent)
+	err = tx.QueryRowContext(ctx, `select id from snapshots where cvd_id = $1 order by seq desc limit 1`, s.CVD).Scan(&parent)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
@@ -163,11 +168,12 @@ func (db *DB) SetsOfCVD(ctx context.Context, cvd int64) ([]SnapshotSet, error) {
 	return rows(ctx, db, "list snapshots", scanSet, `select seq, cvd_id from snapshots where cvd_id = $1 order by seq`, cvd)
 }
 
-// SetsOfDevice lists the snapshots that a device may read: of the CVDs that it owns or is assigned, by CVD, oldest first.
+// SetsOfDevice lists the snapshots that a device may read, none if it is not approved: of the CVDs that it owns or is assigned, by CVD, oldest first.
 func (db *DB) SetsOfDevice(ctx context.Context, device int64) ([]SnapshotSet, error) {
 	return rows(ctx, db, "list snapshots", scanSet, `
 		select seq, cvd_id from snapshots where cvd_id in (
 			select id from cvds where device_id = $1 union select cvd_id from assignments where device_id = $1)
+		and exists (select 1 from devices where id = $1 and state = 'approved')
 		order by cvd_id, seq`, device)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,7 +29,7 @@ func (e *Cut) Unwrap() error { return e.Err }
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, w io.Writer) error {
 	slow, _ := w.(deadliner)
 	f := &fetch{
-		s: s, rest: ids, device: device, places: s.bulk, pace: pace{w: w, peer: slow},
+		s: s, rest: ids, device: device, looked: time.Now(), places: s.bulk, pace: pace{w: w, peer: slow},
 		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) },
 	}
 	f.out = bufio.NewWriterSize(&f.pace, 64<<10)
@@ -50,6 +51,9 @@ const (
 // database: what the cache says may be old.
 func (s *Service) readable(ctx context.Context, device int64, ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) {
 	e, err := s.ofDevice(ctx, device)
+	if err == nil && len(e) == 0 {
+		err = s.db.CheckApproved(ctx, device) // its chunks are not missing, it may not have them
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,8 @@ type fetch struct {
 	readable func([]chunk.ID) (map[chunk.ID]postgres.Chunk, error)
 	ids      []chunk.ID // looked up: what is in chunks may be read
 	chunks   map[chunk.ID]postgres.Chunk
-	places   *places // one for each window
+	looked   time.Time // when the device was last known to be approved
+	places   *places   // one for each window
 	pace     pace
 	out      *bufio.Writer
 	wrote    bool
@@ -186,6 +191,10 @@ func (f *fetch) next(ctx context.Context) (*window, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.approved(ctx); err != nil {
+		leave()
+		return nil, err
+	}
 	w := windowPool.Get().(*window)
 	w.leave = leave
 	f.fill(w)
@@ -201,6 +210,18 @@ func (f *fetch) release(w *window) {
 	w.leave = nil
 	windowPool.Put(w)
 	leave()
+}
+
+// approvedFor is how long a request goes on without a look whether its device still may.
+const approvedFor = 5 * time.Second
+
+func (f *fetch) approved(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(f.looked) < approvedFor {
+		return nil
+	}
+	f.looked = now
+	return f.s.db.CheckApproved(ctx, f.device)
 }
 
 // lookUp finds out where the next chunks lie that may be read.

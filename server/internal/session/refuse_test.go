@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/looming-project/looming/server/internal/postgres"
 	"github.com/looming-project/looming/vfs/chunk"
@@ -411,3 +413,49 @@ func (s *slowTaker) Write(b []byte) (int, error) {
 	<-s.let
 	return len(b), nil
 }
+
+// Invariant 8: a device that was revoked gets nothing and changes nothing, whatever it had begun.
+func TestRevokedWithin(t *testing.T) {
+	w := newWorld(t, Options{})
+	d := makeDesktop(t, 1, 8)
+	w.centralize(t, 1, "desk", d)
+	more := makeDesktop(t, 2, 2)
+	session := w.begin(t, 1, "desk")
+	w.upload(t, 1, session, more)
+	token, err := postgres.ParseToken(session)
+	must(t, err)
+	known, err := w.db.UseSession(t.Context(), token, 1, w.opts.Lease)
+	must(t, err)
+	f := &fetch{ // looked up before, and then some time goes by
+		s: w.Service, rest: d.order, device: 1, places: w.bulk, looked: time.Now(), out: bufio.NewWriter(io.Discard),
+		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return w.readable(t.Context(), 1, ids) },
+	}
+	must(t, f.lookUp())
+	w.exec(t, `update devices set state = 'revoked' where id = 1`)
+	f.looked = f.looked.Add(-approvedFor)
+	if err := f.run(t.Context()); !errors.Is(err, wire.ErrDenied) {
+		t.Errorf("a download goes on: %v", err)
+	}
+	for what, err := range map[string]error{
+		"a demand":     w.Fetch(t.Context(), 1, d.order[:1], io.Discard),
+		"bulk":         w.Fetch(t.Context(), 1, d.order, io.Discard),
+		"held chunks":  w.Fetch(t.Context(), 1, more.order, io.Discard),
+		"the database": w.db.CommitSnapshot(t.Context(), known, &postgres.Committed{Serials: []byte{}}, func(uint64) bool { return false }),
+		"begin":        errorOf(w.Begin(t.Context(), 1, wire.BeginRequest{CVD: "new"})),
+		"have":         errorOf(w.Have(t.Context(), 1, session, more.order)),
+		"commit":       errorOf(w.Commit(t.Context(), 1, session, wire.CommitRequest{Root: more.root})),
+	} {
+		if !errors.Is(err, wire.ErrDenied) {
+			t.Errorf("%s of a revoked device: %v", what, err)
+		}
+	}
+	held, err := w.db.DeviceSets(t.Context(), 1)
+	must(t, err)
+	if len(held) != 0 {
+		t.Error("its sessions still entitle it")
+	}
+	w.exec(t, `update devices set state = 'approved' where id = 1`)
+	w.commit(t, 1, session, more) // nothing was lost
+}
+
+func errorOf[T any](_ T, err error) error { return err }
