@@ -1,12 +1,16 @@
 package postgres
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -165,5 +169,33 @@ func TestOldKeyEnds(t *testing.T) {
 	}
 	if _, err := db.DeviceOf(ctx, []byte("two")); err != nil {
 		t.Errorf("the new one after a day: %v", err)
+	}
+}
+
+// Commits wait for the disk, even where the database's own settings say otherwise; a setting that promises more stays. A
+// database that does not sync at all is warned of.
+func TestCommitsAreSynced(t *testing.T) {
+	dsn := pgtest.Database(t)
+	var logged bytes.Buffer
+	was := slog.Default()
+	defer slog.SetDefault(was)
+	slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+	first := openDB(t, dsn)
+	if !strings.Contains(logged.String(), "fsync = off") { // as pgtest's is
+		t.Errorf("no warning of fsync = off: %s", &logged)
+	}
+	var name string
+	if err := first.sql.QueryRow(`select current_database()`).Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{"off": "on", "on": "on", "remote_apply": "remote_apply"} {
+		if _, err := first.sql.Exec(`alter database ` + name + ` set synchronous_commit = ` + set); err != nil {
+			t.Fatal(err)
+		}
+		db := openDB(t, dsn)
+		var got string
+		if err := db.sql.QueryRow(`select current_setting('synchronous_commit')`).Scan(&got); err != nil || got != want {
+			t.Errorf("set to %s: %s, want %s: %v", set, got, want, err)
+		}
 	}
 }

@@ -46,7 +46,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: database: %w", wire.ErrInvalid, err)
 	}
-	db := &DB{sql: sql.OpenDB(connector), dsn: dsn}
+	db := &DB{sql: sql.OpenDB(syncing{connector}), dsn: dsn}
 	db.sql.SetMaxOpenConns(maxConns)
 	db.sql.SetMaxIdleConns(maxConns)
 	db.sql.SetConnMaxIdleTime(idleTimeout)
@@ -61,6 +61,9 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 func (db *DB) begin(ctx context.Context) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := db.checkVersion(ctx)
+		if err == nil {
+			err = db.checkSync(ctx)
+		}
 		if err == nil {
 			err = db.migrate(ctx)
 		}
