@@ -22,7 +22,7 @@ func (f face) Watch(ctx context.Context, wake func()) error {
 // Login implements console.Auth.
 func (f face) Login(ctx context.Context, user, password string) (string, time.Time, error) {
 	secret, expires, err := f.admins.Login(ctx, user, password)
-	if errors.Is(err, wire.ErrDenied) {
+	if errors.Is(err, wire.ErrDenied) || errors.Is(err, wire.ErrInvalid) { // a name that no admin can have
 		f.refuseFrom(ctx, "login", user, "", "log in to the console", err)
 		return "", expires, console.ErrLogin
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/looming-project/looming/console"
 	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
 	"github.com/looming-project/looming/vfs/wire"
 )
@@ -112,4 +113,13 @@ func TestLoginRefusalsAreBounded(t *testing.T) {
 		}
 	}
 	t.Error("the name was not cut to what is kept")
+}
+
+// A name that the database cannot even hold is a wrong name, and no defect of the server's.
+func TestLoginWithOddNames(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	for _, name := range []string{"a\x00", "\xff", strings.Repeat("x", 10_000), ""} {
+		_, _, err := face{s.Server}.Login(t.Context(), name, "a long password")
+		want(t, fmt.Sprintf("%.10q", name), err, console.ErrLogin)
+	}
 }
