@@ -41,6 +41,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		"POST /v1/admin/users":                        s.adminAddUser,
 		"PUT /v1/admin/users/{name}/password":         s.adminPassword,
 		"DELETE /v1/admin/users/{name}":               s.adminRemoveUser,
+		"DELETE /v1/admin/users/{name}/tokens":        s.adminEndTokens,
 	} {
 		mux.Handle(pattern, s.admin(h))
 	}

@@ -44,6 +44,7 @@ func TestAdminIsForAdmins(t *testing.T) {
 		{"POST", "users"},
 		{"PUT", "users/root/password"},
 		{"DELETE", "users/root"},
+		{"DELETE", "users/root/tokens"},
 	} {
 		path := "/v1/admin/" + c.path
 		want(t, c.method+" "+path+" of a device", device.do(c.method, path, nil, nil), wire.ErrDenied)
@@ -145,6 +146,34 @@ func TestConsoleFace(t *testing.T) {
 	if err := f.Approve(t.Context(), "root", "desk"); !errors.Is(err, console.ErrConflict) {
 		t.Errorf("approve a revoked device: %v", err)
 	}
+}
+
+// A token that got into wrong hands is ended, by itself or with the password; logins and others' tokens stay.
+func TestEndTokens(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	ctx := t.Context()
+	must(t, s.admin("POST", "/v1/admin/users", map[string]string{"name": "eve", "password": "a long password"}, nil))
+	for _, end := range []func() error{
+		func() error { return s.admin("DELETE", "/v1/admin/users/eve/tokens", nil, nil) },
+		func() error {
+			return s.admin("PUT", "/v1/admin/users/eve/password", map[string]any{"password": "a long password", "end_tokens": true}, nil)
+		},
+	} {
+		token, err := s.admins.NewToken(ctx, "eve")
+		must(t, err)
+		must(t, s.send(s.client("x").http, "GET", "/v1/admin/stats", token, nil, nil))
+		must(t, end())
+		want(t, "the token that was ended", s.send(s.client("x").http, "GET", "/v1/admin/stats", token, nil, nil), wire.ErrDenied)
+	}
+	login, _, err := face{s.Server}.Login(ctx, "eve", "a long password")
+	must(t, err)
+	must(t, s.admin("DELETE", "/v1/admin/users/eve/tokens", nil, nil))
+	if who, err := (face{s.Server}).Check(ctx, login); err != nil || who != "eve" {
+		t.Errorf("the login went too: %q, %v", who, err)
+	}
+	want(t, "nobody's tokens", s.admin("DELETE", "/v1/admin/users/nobody/tokens", nil, nil), wire.ErrNotFound)
+	must(t, s.admin("DELETE", "/v1/admin/users/root/tokens", nil, nil))
+	want(t, "its own token", s.admin("GET", "/v1/admin/stats", nil, nil), wire.ErrDenied)
 }
 
 // Logins: right and wrong passwords, names that do not exist, sessions that end.

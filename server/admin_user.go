@@ -30,7 +30,10 @@ func (s *Server) adminAddUser(w http.ResponseWriter, r *http.Request, admin stri
 }
 
 func (s *Server) adminPassword(w http.ResponseWriter, r *http.Request, admin string) error {
-	var body struct{ Password string }
+	var body struct {
+		Password  string
+		EndTokens bool `json:"end_tokens"`
+	}
 	if err := decode(w, r, &body); err != nil {
 		return err
 	}
@@ -39,6 +42,22 @@ func (s *Server) adminPassword(w http.ResponseWriter, r *http.Request, admin str
 		return err
 	}
 	s.did(r, admin, "set password", name)
+	if body.EndTokens {
+		return s.endTokens(w, r, admin, name)
+	}
+	return done(w)
+}
+
+// adminEndTokens is for a token that got into wrong hands. admin.json's goes too, and comes back at the next start.
+func (s *Server) adminEndTokens(w http.ResponseWriter, r *http.Request, admin string) error {
+	return s.endTokens(w, r, admin, r.PathValue("name"))
+}
+
+func (s *Server) endTokens(w http.ResponseWriter, r *http.Request, admin, name string) error {
+	if _, err := s.db.RemoveTokens(r.Context(), name); err != nil {
+		return err
+	}
+	s.did(r, admin, "end tokens of user", name)
 	return done(w)
 }
 

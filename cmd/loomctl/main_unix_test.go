@@ -116,6 +116,8 @@ func TestChanges(t *testing.T) {
 		{"user add eve --password-file " + file, exit.OK},
 		{"user add eve --password-file " + file, exit.Conflict},
 		{"user passwd eve", exit.OK},
+		{"user end-tokens eve", exit.OK},
+		{"user end-tokens nobody", exit.NotFound},
 		{"admin passwd nobody", exit.NotFound},
 		{"user remove eve", exit.OK},
 		{"user remove eve", exit.NotFound},

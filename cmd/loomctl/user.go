@@ -28,7 +28,7 @@ func (p *program) userCommand() *cobra.Command {
 				_, err := c.Put(cmd.Context(), api.Path("users", name, "password"), map[string]string{"password": password})
 				return err
 			}),
-		p.userRemove())
+		p.userEndTokens(), p.userRemove())
 	return noun
 }
 
@@ -109,6 +109,23 @@ func readPassword(stdin io.Reader, file string) (password string, random bool, e
 		return "", false, exit.Usage("the password is empty")
 	}
 	return password, false, nil
+}
+
+func (p *program) userEndTokens() *cobra.Command {
+	return &cobra.Command{
+		Use: "end-tokens NAME", Short: "End an admin's tokens for programs", Args: cobra.ExactArgs(1),
+		Long: "End an admin's tokens for programs.\n\nThat of admin ends the one in the server's admin.json too, which this program uses: the server makes another when it starts again.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.client()
+			if err != nil {
+				return err
+			}
+			if err := c.Delete(cmd.Context(), api.Path("users", args[0], "tokens")); err != nil {
+				return err
+			}
+			return sayDone(p, cmd, "ended the tokens of %s", args[0])
+		},
+	}
 }
 
 func (p *program) userRemove() *cobra.Command {

@@ -48,7 +48,7 @@ func (db *DB) AdminHash(ctx context.Context, name string) (hash string, err erro
 	return hash, fault(fmt.Sprintf("admin %q", name), err)
 }
 
-// SetAdminHash changes a password and ends the logins under the old one; tokens stay.
+// SetAdminHash changes a password and ends the logins under the old one; tokens stay (RemoveTokens).
 func (db *DB) SetAdminHash(ctx context.Context, name, hash string) error {
 	return db.tx(ctx, fmt.Sprintf("admin %q", name), func(tx *sql.Tx) error {
 		var found string
@@ -58,6 +58,19 @@ func (db *DB) SetAdminHash(ctx context.Context, name, hash string) error {
 		_, err := tx.ExecContext(ctx, `delete from admin_sessions where admin = $1 and kind = 'session'`, name)
 		return err
 	})
+}
+
+// RemoveTokens makes the tokens of an admin useless, and says how many there were.
+func (db *DB) RemoveTokens(ctx context.Context, name string) (n int64, err error) {
+	err = db.tx(ctx, fmt.Sprintf("tokens of admin %q", name), func(tx *sql.Tx) error {
+		var found string
+		if err := tx.QueryRowContext(ctx, `select name from admins where name = $1 for update`, name).Scan(&found); err != nil {
+			return err
+		}
+		n, err = affected(tx.ExecContext(ctx, `delete from admin_sessions where admin = $1 and kind = 'token'`, name))
+		return err
+	})
+	return n, err
 }
 
 // RemoveAdmin removes an admin and what that one shows; the last one stays.
