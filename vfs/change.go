@@ -140,11 +140,12 @@ func (f *FS) remove(ctx context.Context, parent *Node, name string, call func(*b
 	if err != nil {
 		return err
 	}
-	if err := f.unname(d, parent, name); err != nil {
+	undo, err := f.unname(d, parent, name)
+	if err != nil {
 		return err
 	}
 	if err := call(d); err != nil {
-		f.keepName(d, name)
+		undo()
 		return err
 	}
 	return nil
@@ -211,15 +212,14 @@ func (f *FS) move(fd *backing.Dir, from *Node, name string, td *backing.Dir, to 
 	if replaces && a.Ino == b.Ino {
 		return fd.Rename(name, td, toName, flags) // two names of one file: rename does nothing
 	}
+	undo := func() {}
 	if replaces {
-		if err := f.unname(td, to, toName); err != nil {
+		if undo, err = f.unname(td, to, toName); err != nil {
 			return err
 		}
 	}
 	if err := fd.Rename(name, td, toName, flags); err != nil {
-		if replaces {
-			f.keepName(td, toName)
-		}
+		undo()
 		return err
 	}
 	f.renamed(a.Ino, from, name, to, toName)

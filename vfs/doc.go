@@ -21,6 +21,6 @@
 // local disk. Under it, FS.names is held for reading while a system call uses a
 // name, and for writing while names change. Under that, FS.table guards the maps
 // and reference counts, and the settler's lock what waits to be settled. A later
-// lock is taken under an earlier one, never the other way round. Node.plant is
-// taken before all of them.
+// lock is taken under an earlier one, never the other way round. Node.plant, and
+// before it FS.settling, are taken before all of them.
 package vfs

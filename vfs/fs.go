@@ -35,8 +35,11 @@ type FS struct {
 	sched *fetch.Scheduler
 	root  *Node
 
-	names sync.RWMutex
-	gate  gate
+	settling sync.Mutex
+	names    sync.RWMutex
+	gate     gate
+	// dirsOpen is how many nodes hold a directory's descriptor.
+	dirsOpen atomic.Int64
 
 	table  sync.Mutex
 	byIno  map[uint64]*Node

@@ -101,18 +101,25 @@ func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source)
 	if err != nil {
 		return err
 	}
+	if len(node.Children) > 0 { // nothing may be fetched under the lock: who waits for it could not be killed
+		parts := gathered{src, chunk.Map{}}
+		if err := node.Each(ctx, parts, func(*cvd.Entry) error { return nil }); err != nil {
+			return err
+		}
+		src = parts.Map
+	}
 	n.plant.Lock()
 	defer n.plant.Unlock()
 	m, still, err := f.treeOf(n)
 	if err != nil || !still {
 		return err
 	}
-	f.names.RLock()
-	d, err := f.dir(n)
-	f.names.RUnlock()
+	r, err := f.reader(n)
 	if err != nil {
 		return err
 	}
+	defer r.Close()
+	d := r.Dir()
 	loose, err := f.plantAll(ctx, d, &m, node, src)
 	if err != nil {
 		return err
@@ -135,6 +142,22 @@ func (f *FS) plant(ctx context.Context, n *Node, plain []byte, src chunk.Source)
 	n.listed.Store(true)
 	atomic.AddUint64(&f.stats.Listed, 1)
 	return nil
+}
+
+// gathered is a source that keeps what was fetched.
+type gathered struct {
+	src chunk.Source
+	chunk.Map
+}
+
+// Fetch implements chunk.Source.
+func (g gathered) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+	return g.src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
+		if err == nil {
+			_, err = g.Put(plain)
+		}
+		return got(i, plain, err)
+	})
 }
 
 // plantAll makes a directory's entries, or where it was listed before a power cut,
@@ -211,6 +234,7 @@ func (l *lister) step(ctx context.Context) error {
 		}
 		l.done()
 	}
+	l.f.trim()
 	return nil
 }
 

@@ -14,6 +14,7 @@ func (f *FS) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr, e
 	if err := f.ensureListed(ctx, dir); err != nil {
 		return nil, Attr{}, err
 	}
+	f.trim()
 	f.names.RLock()
 	defer f.names.RUnlock()
 	d, err := f.dir(dir)
@@ -42,13 +43,7 @@ func (f *FS) childLocked(parent *Node, d *backing.Dir, name string) (*Node, Attr
 
 // each calls fn for every entry of a listed directory.
 func (f *FS) each(n *Node, fn func(*backing.Dir, backing.DirEntry) error) error {
-	f.names.RLock()
-	d, err := f.dir(n)
-	f.names.RUnlock()
-	if err != nil {
-		return err
-	}
-	r, err := d.Read()
+	r, err := f.reader(n)
 	if err != nil {
 		return err
 	}
@@ -59,7 +54,7 @@ func (f *FS) each(n *Node, fn func(*backing.Dir, backing.DirEntry) error) error 
 			return nil
 		}
 		if err == nil {
-			err = fn(d, e)
+			err = fn(r.Dir(), e)
 		}
 		if err != nil {
 			return err
@@ -79,7 +74,6 @@ func ignoreGone(err error) error {
 type DirHandle struct {
 	f *FS
 	n *Node
-	d *backing.Dir
 	r *backing.Reader
 }
 
@@ -88,17 +82,23 @@ func (f *FS) OpenDir(ctx context.Context, n *Node) (*DirHandle, error) {
 	if err := f.ensureListed(ctx, n); err != nil {
 		return nil, err
 	}
+	r, err := f.reader(n)
+	if err != nil {
+		return nil, err
+	}
+	f.trim()
+	return &DirHandle{f, n, r}, nil
+}
+
+// reader opens a directory once more, for use outside of names.
+func (f *FS) reader(n *Node) (*backing.Reader, error) {
 	f.names.RLock()
 	defer f.names.RUnlock()
 	d, err := f.dir(n)
 	if err != nil {
 		return nil, err
 	}
-	r, err := d.Read()
-	if err != nil {
-		return nil, err
-	}
-	return &DirHandle{f, n, d, r}, nil
+	return d.Read()
 }
 
 // Close closes the handle.
@@ -112,7 +112,7 @@ func (h *DirHandle) SeekTo(position int64) error { return h.r.SeekTo(position) }
 func (h *DirHandle) Next() (backing.DirEntry, error) { return h.r.Next() }
 
 // Child is Lookup for a name that Next returned.
-func (h *DirHandle) Child(name string) (*Node, Attr, error) { return h.f.child(h.n, h.d, name) }
+func (h *DirHandle) Child(name string) (*Node, Attr, error) { return h.f.child(h.n, h.r.Dir(), name) }
 
 // Sync makes the directory's entries durable.
-func (h *DirHandle) Sync() error { return h.d.Sync() }
+func (h *DirHandle) Sync() error { return h.r.Dir().Sync() }

@@ -82,6 +82,9 @@ func (f *FS) drop(n *Node, times int) {
 			delete(f.byIno, n.ino)
 		}
 		f.table.Unlock()
+		if n.dir != nil {
+			f.dirsOpen.Add(-1)
+		}
 		n.release(f.store)
 		n, times = n.parent, 1
 	}
@@ -146,44 +149,70 @@ func (f *FS) dir(n *Node) (*backing.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.dir, err = up.Open(n.name)
-	return n.dir, err
+	if n.dir, err = up.Open(n.name); err != nil {
+		n.dir = nil
+		return nil, err
+	}
+	f.dirsOpen.Add(1)
+	return n.dir, nil
 }
 
 // unname takes a name from the node that has it, if one is known: the entry is
-// about to be removed or replaced. Called under names for writing.
-func (f *FS) unname(dir *backing.Dir, parent *Node, name string) error {
+// about to be removed or replaced. undo is for when that failed. Called under
+// names for writing.
+func (f *FS) unname(dir *backing.Dir, parent *Node, name string) (undo func(), err error) {
 	a, err := dir.Stat(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f.table.Lock()
 	n := f.byIno[a.Ino]
-	if n != nil && (a.Nlink < 2 || a.Type == cvd.Dir) {
+	last := n != nil && (a.Nlink < 2 || a.Type == cvd.Dir)
+	if last {
 		n.gone = true
 		delete(f.byIno, a.Ino)
 	}
 	f.table.Unlock()
-	if n == nil || n.parent != parent || n.name != name || n.pin != nil {
-		return nil
+	pinned := n != nil && n.parent == parent && n.name == name && n.pin == nil
+	undo = func() {
+		if pinned && n.pin != nil {
+			_ = n.pin.Close()
+			n.pin = nil
+		}
+		if last {
+			f.table.Lock()
+			n.gone = false
+			f.byIno[a.Ino] = n
+			f.table.Unlock()
+		}
 	}
-	n.pin, err = backing.Ref{Dir: dir, Name: name}.Hold()
-	return err
+	if pinned {
+		if n.pin, err = (backing.Ref{Dir: dir, Name: name}).Hold(); err != nil {
+			undo()
+		}
+	}
+	return undo, err
 }
 
-// keepName undoes unname where the removal failed.
-func (f *FS) keepName(dir *backing.Dir, name string) {
-	a, err := dir.Stat(name)
-	if err != nil {
+// dirsMax is how many directories' descriptors are kept. They are opened anew
+// when they are needed.
+const dirsMax = 2048
+
+// trim closes the descriptors of directories when there are too many. Whoever
+// uses one does so under names, or has one of its own. Called with no lock held.
+func (f *FS) trim() {
+	if f.dirsOpen.Load() <= dirsMax {
 		return
 	}
+	f.names.Lock()
+	defer f.names.Unlock()
 	f.table.Lock()
 	defer f.table.Unlock()
 	for _, n := range f.byID {
-		if n.gone && n.ino == a.Ino {
-			n.gone = false
-			f.byIno[a.Ino] = n
-			return
+		if n != f.root && n.dir != nil && n.pin == nil {
+			_ = n.dir.Close() // a directory descriptor: nothing can be lost
+			n.dir = nil
+			f.dirsOpen.Add(-1)
 		}
 	}
 }

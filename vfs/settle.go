@@ -90,6 +90,8 @@ type begun struct {
 
 // Settle makes everything fetched so far durable, and native what is all here.
 func (f *FS) Settle() error {
+	f.settling.Lock() // who finds nothing to settle must not be early: another may be at it
+	defer f.settling.Unlock()
 	nodes := f.late.take()
 	if len(nodes) == 0 {
 		return nil
@@ -127,8 +129,8 @@ func (f *FS) Settle() error {
 // after one that failed.
 func (f *FS) settledDir(n *Node, failed error) error {
 	f.names.RLock()
+	defer f.names.RUnlock()
 	d, err := f.dir(n)
-	f.names.RUnlock()
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ func (d *Dir) Read() (*Reader, error) {
 	return &Reader{dir: again, buf: make([]byte, 32<<10)}, nil
 }
 
+// Dir is the directory, as the Reader has it open.
+func (r *Reader) Dir() *Dir { return r.dir }
+
 // Close closes the Reader.
 func (r *Reader) Close() error { return r.dir.Close() }
 

@@ -31,6 +31,9 @@ func (d *Dir) Read() (*Reader, error) {
 	return &Reader{dir: again, buf: buf}, nil
 }
 
+// Dir is the directory, as the Reader has it open.
+func (r *Reader) Dir() *Dir { return r.dir }
+
 // Close closes the Reader.
 func (r *Reader) Close() error { return r.dir.Close() }
 
