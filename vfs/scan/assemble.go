@@ -96,7 +96,7 @@ func (a *assembler) keepFacts(it *item) {
 	case it.tag == tagLeave:
 		a.cache.add(func(b []byte) []byte { return appendLeave(b, chunk.ID{}, cvd.Sums{}) })
 		return
-	case it.err != nil || it.next:
+	case it.err != nil && it.tag != tagEnter || it.next:
 		return
 	case it.payload != nil:
 		a.write(it.tag, it.name, st, it.payload)
@@ -128,7 +128,6 @@ func (a *assembler) top() *level { return a.stack[len(a.stack)-1] }
 func (a *assembler) enter(it *item) error {
 	if it.err != nil {
 		a.report(it.n.own(), it.err)
-		it.facts = &facts{}
 	}
 	l := &level{it: *it, f: it.facts, payload: it.payload}
 	if n := len(a.free); n > 0 {
@@ -138,16 +137,16 @@ func (a *assembler) enter(it *item) error {
 		l.payload = l.f.append(nil, cvd.Dir)
 	}
 	a.stack = append(a.stack, l)
-	a.write(tagEnter, it.name, &it.st, l.payload)
+	a.write(l.f.tag(tagEnter), it.name, &it.st, l.payload)
 	if it.payload == nil || it.n.held != nil {
 		return a.change(l)
 	}
 	return nil
 }
 
-// tag is a record's tag, for facts that are to be trusted or not.
+// tag is a record's tag, for facts that are to be trusted or not; nil are facts of before.
 func (f *facts) tag(tag byte) byte {
-	if f.loose {
+	if f != nil && f.loose {
 		tag |= tagRacy
 	}
 	return tag

@@ -3,9 +3,11 @@ package scan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 )
@@ -19,11 +21,27 @@ var (
 	errAttributes = errors.New("its extended attributes are larger than a snapshot can hold")
 )
 
-// isMachinery says whether an attribute is one by which placeholders say what they are.
+// marks are the attributes by which placeholders say what they are; vfs/backing chooses one for each backing directory.
+var marks = []string{"trusted.looming", "user.looming"}
+
+// isMachinery says whether an attribute is Looming's own: a mark, or what is named below one.
 func isMachinery(name string) bool {
-	for _, mark := range []string{"trusted.looming", "user.looming"} {
+	for _, mark := range marks {
 		if rest, ok := strings.CutPrefix(name, mark); ok && (rest == "" || rest[0] == '.') {
 			return true
+		}
+	}
+	return false
+}
+
+// unlisted says whether a directory's attributes are those of a placeholder whose entries are not all there.
+func unlisted(xs []cvd.Xattr) bool {
+	for _, x := range xs {
+		if slices.Contains(marks, x.Name) {
+			m, err := backing.DecodeMark(x.Value)
+			if err != nil || m.Listed == 0 {
+				return true
+			}
 		}
 	}
 	return false
@@ -89,13 +107,13 @@ func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (held *cvd.Content, 
 	return held, err
 }
 
-// native drops the machinery's attributes, which without a hook must not be there.
+// native drops the machinery's attributes, which without a hook must not be there. It returns the others with that error.
 func native(xs []cvd.Xattr, hook Placeholders) ([]cvd.Xattr, error) {
-	size, out := 0, xs[:0]
+	size, out, err := 0, xs[:0], error(nil)
 	for _, x := range xs {
 		if isMachinery(x.Name) {
 			if hook == nil {
-				return nil, ErrPlaceholder
+				err = ErrPlaceholder
 			}
 			continue
 		}
@@ -105,5 +123,5 @@ func native(xs []cvd.Xattr, hook Placeholders) ([]cvd.Xattr, error) {
 	if size > xattrsMost {
 		return nil, fmt.Errorf("%w: %d bytes", errAttributes, size)
 	}
-	return out, nil
+	return out, err
 }

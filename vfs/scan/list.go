@@ -152,7 +152,11 @@ func (l *lister) list(n *node) {
 
 // top lists the root of the scan, which is open.
 func (l *lister) top(n *node) error {
-	if err := l.readNames(n); err != nil {
+	err := l.hold(n)
+	if err == nil {
+		err = l.readNames(n)
+	}
+	if err != nil {
 		return fmt.Errorf("list the root: %w", err)
 	}
 	l.window(n)
@@ -172,12 +176,25 @@ func (l *lister) open(n *node) error {
 	}
 	n.mount = n.st.dev != n.parent.st.dev
 	n.empty = l.rules.closed(n)
-	if l.hook == nil {
-		return nil
+	return l.hold(n)
+}
+
+// hold finds out whether n is a placeholder that was never listed. Without a hook that is an error: what such a
+// directory holds is not here, and it must not count as empty, whatever the stat cache says.
+func (l *lister) hold(n *node) error {
+	xs, err := n.d.selfXattrs()
+	if err != nil && l.hook == nil {
+		return nil // what is in it is here, and the walker says what is missing
 	}
-	xs, err := d.selfXattrs()
-	if err == nil {
+	if err != nil {
+		return err
+	}
+	if l.hook != nil {
 		n.held, err = l.hook.Dir(xs)
+		return err
+	}
+	if unlisted(xs) {
+		err = ErrPlaceholder
 	}
 	return err
 }

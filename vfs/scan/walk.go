@@ -144,17 +144,17 @@ func (w *walker) directory(n *node, it item, in inside) error {
 	return w.emit(end)
 }
 
-// about finds out what a directory's stat does not say.
+// about finds out what a directory's stat does not say. Whatever it finds beside an error is not for the next scan.
 func (w *walker) about(it *item) error {
 	if it.payload != nil || it.facts != nil {
 		return nil
 	}
-	xs, err := it.n.d.selfXattrs()
-	if err != nil {
-		return err
-	}
 	it.facts = &facts{held: it.n.held}
-	it.facts.xattrs, err = native(xs, w.hook)
+	xs, err := it.n.d.selfXattrs()
+	if err == nil {
+		it.facts.xattrs, err = native(xs, w.hook)
+	}
+	it.facts.loose = err != nil
 	return err
 }
 
