@@ -76,8 +76,8 @@ func snapshotCommand(a *app) *cobra.Command {
 		Long: `snapshot reads the directory tree at --root and brings to the server what it lacks. A file that has not changed since
 the last snapshot is not read. Interrupted at any moment, the next snapshot goes on from there.
 
-Other file systems below the root, /proc, /sys and /run, Looming's own state and what --exclude names are left out. What
-cannot be read is named, and the exit code is 3.
+Other file systems below the root, /proc, /sys and /run, Looming's own state, the backing directories of its mounts and
+what --exclude names are left out. What cannot be read is named, and the exit code is 3.
 
 With --output json the document has snapshot, cvd, root, files, dirs, bytes (what the snapshot holds), bytes_read,
 bytes_sent, bytes_on_wire, chunks_sent, seconds, unreadable, and unreadable_files (path and error of up to 1000).`,
@@ -108,7 +108,11 @@ func (s *snapshotting) run(ctx context.Context, c *remote.Client, d *device) err
 	if s.opts.CVD == "" {
 		s.opts.CVD = d.Name
 	}
-	s.opts.Cache, s.opts.Skip = d.cache(), []string{d.dir}
+	works, err := s.app.shown().all()
+	if err != nil {
+		return fmt.Errorf("which desktops are mounted here: %w", err)
+	}
+	s.opts.Cache, s.opts.Skip = d.cache(), append(works, d.dir)
 	s.opts.Count = &scan.Counters{}
 	s.opts.Notice = func(text string) { s.shown.say("looming: %s", text) }
 	s.opts.Unreadable = s.note
