@@ -9,11 +9,17 @@ import (
 	"net/http"
 
 	"github.com/looming-project/looming/server/internal/session"
+	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// jsonMax is the longest JSON body: a prove request of wire.BatchMax proofs, or a commit with a tally.
-const jsonMax = 24 << 20
+// The longest JSON bodies: of a request that begins a session, of one with wire.BatchMax proofs, and of a commit with
+// the longest tally.
+const (
+	beginMax  = 4 << 10
+	proveMax  = 4 << 20
+	commitMax = (session.TallyMax+2)/3*4 + 64<<10
+)
 
 // transfer is the device's bulk API: upload sessions and chunks. It holds nothing between two requests.
 type transfer struct {
@@ -67,7 +73,7 @@ func (t *transfer) fetch(w http.ResponseWriter, r *http.Request, device int64) e
 
 func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) error {
 	var req wire.BeginRequest
-	if err := readJSON(w, r, &req); err != nil {
+	if err := readJSON(w, r, beginMax, &req); err != nil {
 		return err
 	}
 	s, err := t.content.Begin(r.Context(), device, req)
@@ -78,11 +84,13 @@ func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) error {
-	ids, err := wire.ReadIDs(r.Body)
-	if err != nil {
-		return malformed(err)
-	}
-	answers, err := t.content.Files(r.Context(), device, r.PathValue("id"), ids)
+	answers, err := within(t, r, session.Asks, device, func() ([]wire.FileAnswer, error) {
+		ids, err := wire.ReadIDs(r.Body)
+		if err != nil {
+			return nil, malformed(err)
+		}
+		return t.content.Files(r.Context(), device, r.PathValue("id"), ids)
+	})
 	if err != nil {
 		return err
 	}
@@ -94,11 +102,13 @@ func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) error {
-	ids, err := wire.ReadIDs(r.Body)
-	if err != nil {
-		return malformed(err)
-	}
-	haves, err := t.content.Have(r.Context(), device, r.PathValue("id"), ids)
+	haves, err := within(t, r, session.Asks, device, func() ([]wire.Have, error) {
+		ids, err := wire.ReadIDs(r.Body)
+		if err != nil {
+			return nil, malformed(err)
+		}
+		return t.content.Have(r.Context(), device, r.PathValue("id"), ids)
+	})
 	if err != nil {
 		return err
 	}
@@ -111,11 +121,13 @@ func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) er
 }
 
 func (t *transfer) prove(w http.ResponseWriter, r *http.Request, device int64) error {
-	var req wire.ProveRequest
-	if err := readJSON(w, r, &req); err != nil {
-		return err
-	}
-	reply, err := t.content.Prove(r.Context(), device, r.PathValue("id"), req)
+	reply, err := within(t, r, session.Proofs, device, func() (wire.ProveReply, error) {
+		var req wire.ProveRequest
+		if err := readJSON(w, r, proveMax, &req); err != nil {
+			return wire.ProveReply{}, err
+		}
+		return t.content.Prove(r.Context(), device, r.PathValue("id"), req)
+	})
 	if err != nil {
 		return err
 	}
@@ -132,11 +144,13 @@ func (t *transfer) upload(w http.ResponseWriter, r *http.Request, device int64) 
 }
 
 func (t *transfer) commit(w http.ResponseWriter, r *http.Request, device int64) error {
-	var req wire.CommitRequest
-	if err := readJSON(w, r, &req); err != nil {
-		return err
-	}
-	snap, err := t.content.Commit(r.Context(), device, r.PathValue("id"), req)
+	snap, err := within(t, r, session.Commits, device, func() (cvd.Snapshot, error) {
+		var req wire.CommitRequest
+		if err := readJSON(w, r, commitMax, &req); err != nil {
+			return cvd.Snapshot{}, err
+		}
+		return t.content.Commit(r.Context(), device, r.PathValue("id"), req)
+	})
 	if err != nil {
 		return err
 	}
@@ -173,8 +187,19 @@ func malformed(err error) error {
 	return fmt.Errorf("%w: the request broke off: %w", wire.ErrInvalid, err)
 }
 
-func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, jsonMax))
+// within does what a place is needed for, the reading of the body included. What it gives is written without the place.
+func within[T any](t *transfer, r *http.Request, kind session.Kind, device int64, do func() (T, error)) (v T, err error) {
+	leave, err := t.content.Enter(r.Context(), kind, device)
+	if err != nil {
+		return v, err
+	}
+	defer leave()
+	hurry(r)
+	return do()
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, most int64, into any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("%w: %w", wire.ErrInvalid, err)
 	}

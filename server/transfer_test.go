@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
@@ -196,4 +198,60 @@ func TestIncompleteNamesWhatLacks(t *testing.T) {
 	if strings.Contains(err.Error(), "pq:") {
 		t.Errorf("the database's words: %v", err)
 	}
+}
+
+// Invariant 10: bodies are taken into memory a few at a time, of one device fewer, and none is longer than it may be.
+func TestBodiesAreBounded(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	bad, good := s.approved("bad"), s.approved("good")
+	path := bad.begin("bad")
+	want(t, "a long begin", bad.do("POST", "/v1/sessions", wire.BeginRequest{CVD: strings.Repeat("x", beginMax)}, nil), wire.ErrInvalid)
+	want(t, "a long prove", bad.do("POST", path+"/prove", bytes.Repeat([]byte(" "), proveMax+1), nil), wire.ErrInvalid)
+	want(t, "a long commit", bad.do("POST", path+"/commit", bytes.Repeat([]byte(" "), commitMax+1), nil), wire.ErrInvalid)
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	var begun atomic.Int32
+	for _, action := range []string{"commit", "have", "files", "prove"} {
+		for range 12 {
+			req, err := http.NewRequest("POST", s.url+path+"/"+action, &endless{begun: &begun, end: end})
+			must(t, err)
+			all.Go(func() {
+				if resp, err := bad.http.Do(req); err == nil {
+					resp.Body.Close()
+				}
+			})
+		}
+	}
+	eventually(t, func() error {
+		if n := begun.Load(); n < 48 {
+			return fmt.Errorf("%d requests are under way", n)
+		}
+		return nil
+	})
+	root, order, chunks := tree(t, 3, 5000)
+	other := good.begin("good")
+	must(t, good.do("POST", other+"/have", idBody(order...), nil))
+	must(t, good.do("POST", other+"/files", idBody(order...), nil))
+	must(t, good.do("POST", other+"/prove", wire.ProveRequest{IDs: order}, nil))
+	must(t, good.do("POST", other+"/chunks", uploadBody(order, chunks), nil))
+	must(t, good.do("POST", other+"/commit", wire.CommitRequest{Root: root}, nil))
+	close(end)
+	all.Wait()
+}
+
+// endless is a body that stops after its first byte.
+type endless struct {
+	begun *atomic.Int32
+	end   chan struct{}
+	said  bool
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if !e.said {
+		e.said, p[0] = true, ' '
+		e.begun.Add(1)
+		return 1, nil
+	}
+	<-e.end
+	return 0, errors.New("the end")
 }

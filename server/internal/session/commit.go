@@ -14,8 +14,13 @@ import (
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// missingMax is how many missing chunks a refusal names.
-const missingMax = 1000
+// missingMax is how many missing chunks a refusal names, hostMax the longest name of a host in bytes, and TallyMax the
+// longest tally.
+const (
+	missingMax = 1000
+	hostMax    = 255
+	TallyMax   = 16 << 20
+)
 
 // Commit ends a session with a snapshot of the tree at req.Root. Everything that
 // the root reaches must be there, and the session entitled to it; otherwise the

@@ -13,13 +13,31 @@ import (
 // its body is not read.
 const placeTime = 30 * time.Second
 
-// Shares of one device, and how many requests check proofs at once.
+// Shares of one device.
 const (
 	uploadShare = 3
 	windowShare = 4
-	proofsMax   = 8
-	proofShare  = 3
 )
+
+// Kind is a kind of request whose whole body is taken into memory.
+type Kind int
+
+// Kinds of requests.
+const (
+	Asks   Kind = iota // of what the server has
+	Proofs             // of what the device has
+	Commits
+	kinds
+)
+
+// kindPlaces says how many of a kind are taken at once, and of one device. A commit may have 16 MiB and walks a tree.
+var kindPlaces = [kinds]struct{ all, share int }{{8, 3}, {8, 3}, {2, 1}}
+
+// Enter waits for a place for a request of a kind; if none is free in time that is wire.ErrUnavailable. To be
+// called before the body is read, and left before the answer is written.
+func (s *Service) Enter(ctx context.Context, kind Kind, device int64) (leave func(), err error) {
+	return s.kinds[kind].enterSoon(ctx, device, placeTime)
+}
 
 // places are what requests of a kind share: so many at once, and of those only a share for each device, so that none
 // takes them all. Who waits for the own share takes no place.

@@ -55,7 +55,7 @@ func TestOneDeviceTakesNotAllPlaces(t *testing.T) {
 	}()
 	all.Wait()
 	close(taken)
-	for _, p := range []*places{w.bulk, w.demand, w.uploads, w.proofs} {
+	for _, p := range []*places{w.bulk, w.demand, w.uploads} {
 		if len(p.all) != 0 || len(p.of) != 0 {
 			t.Errorf("%d places are not given back, %d devices are remembered", len(p.all), len(p.of))
 		}

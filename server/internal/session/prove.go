@@ -23,11 +23,6 @@ func (s *Service) Prove(ctx context.Context, device int64, id string, req wire.P
 	if err := once(&req); err != nil {
 		return wire.ProveReply{}, err
 	}
-	leave, err := s.proofs.enterSoon(ctx, device, placeTime)
-	if err != nil {
-		return wire.ProveReply{}, err
-	}
-	defer leave()
 	sess, err := s.use(ctx, device, id)
 	if err != nil {
 		return wire.ProveReply{}, err

@@ -53,7 +53,7 @@ type Service struct {
 	packs   openPacks
 	sets    setCache
 	uploads *places
-	proofs  *places
+	kinds   [kinds]*places
 	bulk    *places // windows of large downloads
 	demand  *places // and of small ones
 	stats   counters
@@ -65,8 +65,11 @@ func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) 
 	opts.defaults()
 	s := &Service{
 		db: db, opts: opts,
-		uploads: newPlaces(opts.Uploads, uploadShare), proofs: newPlaces(proofsMax, proofShare),
-		bulk: newPlaces(opts.Windows, windowShare), demand: newPlaces(opts.Windows, windowShare),
+		uploads: newPlaces(opts.Uploads, uploadShare),
+		bulk:    newPlaces(opts.Windows, windowShare), demand: newPlaces(opts.Windows, windowShare),
+	}
+	for i, n := range kindPlaces {
+		s.kinds[i] = newPlaces(n.all, n.share)
 	}
 	s.volumes.db = db
 	s.packs.volumes = &s.volumes
