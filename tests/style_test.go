@@ -114,7 +114,9 @@ func TestPackageDocs(t *testing.T) {
 }
 
 // sleeps are the files outside tests that may call time.Sleep, and why.
-var sleeps = map[string]string{}
+var sleeps = map[string]string{
+	"vfs/vfstest/fault_linux.go": "the suite sends signals to another process, whose delivery nothing announces",
+}
 
 // No loose sleeps: waiting is on a channel, a timer and a context, so that it
 // ends when the call does.
@@ -133,7 +135,9 @@ func TestNoSleeps(t *testing.T) {
 
 // skips are the tests that may skip themselves for another reason than -short
 // or missing rights, and what reason.
-var skips = map[string]string{}
+var skips = map[string]string{
+	"vfs/vfstest.Run": "a host that cannot do a thing says so, with the reason, in Lacks",
+}
 
 // A test that is skipped proves nothing, so who may is listed: what a machine
 // lacks makes a test fail, with words about what to install.

@@ -27,8 +27,10 @@ type waiting struct {
 
 // wait returns the context of a request and its end.
 func wait(interrupted <-chan struct{}, pid uint32) (*waiting, func()) {
-	w := &waiting{Context: context.Background(), interrupted: interrupted, pid: pid,
-		done: make(chan struct{}), over: make(chan struct{})}
+	w := &waiting{
+		Context: context.Background(), interrupted: interrupted, pid: pid,
+		done: make(chan struct{}), over: make(chan struct{}),
+	}
 	return w, func() { close(w.over) }
 }
 

@@ -284,8 +284,12 @@ func TestRetry(t *testing.T) {
 		err   error
 		again bool
 	}{
-		{wire.ErrInvalid, false}, {wire.ErrDenied, false}, {wire.ErrExpired, false}, {wire.ErrInternal, false},
-		{wire.ErrUnavailable, true}, {wire.ErrFull, true},
+		{wire.ErrInvalid, false},
+		{wire.ErrDenied, false},
+		{wire.ErrExpired, false},
+		{wire.ErrInternal, false},
+		{wire.ErrUnavailable, true},
+		{wire.ErrFull, true},
 	} {
 		var n atomic.Int32
 		s.Fault = func(string, *http.Request) error {

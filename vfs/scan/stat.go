@@ -17,6 +17,7 @@ type stat struct {
 	// Not part of the key: they say nothing about a change.
 	dev, blocks uint64
 	// created is in 100 ns since 1601, where the system has it.
+	//lint:ignore U1000 sys_windows.go sets it
 	created uint64
 }
 

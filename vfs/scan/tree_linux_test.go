@@ -152,7 +152,7 @@ func describeXattrs(xs []cvd.Xattr) (s string) {
 func onDisk(t testing.TB, dir string) described {
 	t.Helper()
 	d := described{}
-	var first = map[uint64]string{}
+	first := map[uint64]string{}
 	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_RDONLY, 0)
 	must(t, err)
 	walkDisk(t, fd, "", d, first)

@@ -16,7 +16,6 @@ const (
 // item is one step of the walk, on its way to the assembler. Of payload, facts, job and link one says what the entry is.
 type item struct {
 	tag  byte
-	racy bool
 	name string
 	st   stat
 	// payload: nothing has changed, and all of it is on the server.

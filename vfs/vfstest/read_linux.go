@@ -19,8 +19,15 @@ func Zoo(w *World) *Tree {
 		name string
 		size int
 	}{
-		{"empty", 0}, {"one", 1}, {"inline", cvd.InlineMax}, {"single", cvd.InlineMax + 1}, {"page", 4096}, {"mid", 100_000},
-		{"whole", chunk.WholeMax}, {"ranged", chunk.WholeMax + 1}, {"large", 1<<20 + 12345},
+		{"empty", 0},
+		{"one", 1},
+		{"inline", cvd.InlineMax},
+		{"single", cvd.InlineMax + 1},
+		{"page", 4096},
+		{"mid", 100_000},
+		{"whole", chunk.WholeMax},
+		{"ranged", chunk.WholeMax + 1},
+		{"large", 1<<20 + 12345},
 	} {
 		tr.AddFile("sizes/"+f.name, Body(f.size, byte(f.size)), 100<<10)
 	}
