@@ -53,6 +53,20 @@ func holdApproved(ctx context.Context, tx *sql.Tx, device int64) error {
 	return notApproved()
 }
 
+// sessionsMax is how many sessions of one device may be open.
+const sessionsMax = 16
+
+// fewOpen is wire.ErrUnavailable for a device that has all the sessions that it may. Its row is held.
+func fewOpen(ctx context.Context, tx *sql.Tx, device int64) error {
+	var open int
+	err := tx.QueryRowContext(ctx, `
+		select count(*) from sessions where device_id = $1 and state = 0 and lease_until > clock_timestamp()`, device).Scan(&open)
+	if err == nil && open >= sessionsMax {
+		err = fmt.Errorf("%w: the device has %d upload sessions open: end one, or wait until they expire", wire.ErrUnavailable, open)
+	}
+	return err
+}
+
 func notApproved() error {
 	return fmt.Errorf("%w: the device is not approved any more", wire.ErrDenied)
 }
@@ -69,7 +83,7 @@ func (db *DB) CheckApproved(ctx context.Context, device int64) error {
 }
 
 // BeginSession opens a session for the CVD of that name, which is made for the device where it does not exist.
-// A CVD of another device is wire.ErrDenied.
+// A CVD of another device is wire.ErrDenied; so is all for a device that is not approved.
 func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease time.Duration) (*Session, error) {
 	s := &Session{Device: device, Name: name, Lease: lease}
 	_, _ = rand.Read(s.Token[:]) // never fails
@@ -80,6 +94,9 @@ func (db *DB) BeginSession(ctx context.Context, device int64, name string, lease
 		}
 		if _, err := tx.ExecContext(ctx, `insert into cvds (name, device_id) values ($1, $2) on conflict (name) do nothing`,
 			name, device); err != nil {
+			return err
+		}
+		if err := fewOpen(ctx, tx, device); err != nil {
 			return err
 		}
 		var owner sql.NullInt64

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/RoaringBitmap/roaring/v2/roaring64"
 
@@ -27,6 +31,9 @@ const (
 // error is a *wire.Problem that wraps wire.ErrIncomplete and names what lacks.
 // A commit that is repeated because its answer was lost gets the same answer.
 func (s *Service) Commit(ctx context.Context, device int64, id string, req wire.CommitRequest) (cvd.Snapshot, error) {
+	if len(req.Tally) > TallyMax {
+		return cvd.Snapshot{}, fmt.Errorf("%w: a tally of %d bytes, want at most %d MiB", wire.ErrInvalid, len(req.Tally), TallyMax>>20)
+	}
 	sess, err := s.use(ctx, device, id)
 	if errors.Is(err, wire.ErrExpired) && sess != nil && !sess.Committed.IsZero() {
 		return s.committed(ctx, sess, req, err)
@@ -52,10 +59,26 @@ func (s *Service) Commit(ctx context.Context, device int64, id string, req wire.
 }
 
 func fill(snap *cvd.Snapshot, req *wire.CommitRequest) {
-	snap.ID, snap.Root, snap.Host, snap.Unreadable = cvd.NewSnapshotID(), req.Root, req.Host, req.Unreadable
+	snap.ID, snap.Root, snap.Host = cvd.NewSnapshotID(), req.Root, clean(req.Host)
+	snap.Unreadable = min(req.Unreadable, math.MaxInt64)
 	if snap.Taken = req.Taken.UTC().Truncate(time.Microsecond); req.Taken.IsZero() {
 		snap.Taken = time.Now().UTC().Truncate(time.Microsecond)
 	}
+}
+
+// clean makes a host's name fit for the database and a page.
+func clean(host string) string {
+	host = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(host[:min(len(host), hostMax)], ""))
+	for len(host) > hostMax {
+		_, n := utf8.DecodeLastRuneInString(host)
+		host = host[:len(host)-n]
+	}
+	return host
 }
 
 // committed answers a commit that has happened already.

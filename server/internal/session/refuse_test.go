@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/looming-project/looming/server/internal/postgres"
 	"github.com/looming-project/looming/vfs/chunk"
@@ -456,6 +459,33 @@ func TestRevokedWithin(t *testing.T) {
 	}
 	w.exec(t, `update devices set state = 'approved' where id = 1`)
 	w.commit(t, 1, session, more) // nothing was lost
+}
+
+// Invariant 10: what a commit says about itself is of bounded size and clean, and a device has a bounded number of sessions.
+func TestCommitIsBounded(t *testing.T) {
+	w := newWorld(t, Options{})
+	d := makeDesktop(t, 1, 2)
+	session := w.begin(t, 1, "desk")
+	w.upload(t, 1, session, d)
+	req := wire.CommitRequest{Root: d.root, Tally: make([]byte, TallyMax+1)}
+	if _, err := w.Commit(t.Context(), 1, session, req); !errors.Is(err, wire.ErrInvalid) {
+		t.Errorf("a tally of more than 16 MiB: %v", err)
+	}
+	req = wire.CommitRequest{Root: d.root, Host: "a\x00b\xff" + strings.Repeat("\n", 1<<20), Unreadable: math.MaxUint64}
+	snap, err := w.Commit(t.Context(), 1, session, req)
+	must(t, err)
+	if len(snap.Host) > hostMax || !utf8.ValidString(snap.Host) || strings.ContainsAny(snap.Host, "\x00\n") || snap.Unreadable != math.MaxInt64 {
+		t.Errorf("host %q, %d unreadable", snap.Host, snap.Unreadable)
+	}
+	for i := range 16 {
+		w.begin(t, 1, fmt.Sprint("desk ", i))
+	}
+	if _, err := w.Begin(t.Context(), 1, wire.BeginRequest{CVD: "one more"}); !errors.Is(err, wire.ErrUnavailable) {
+		t.Errorf("a session too many: %v", err)
+	}
+	w.begin(t, 2, "another's")
+	w.exec(t, `update sessions set lease_until = now() where device_id = 1`)
+	w.begin(t, 1, "desk")
 }
 
 func errorOf[T any](_ T, err error) error { return err }
