@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/looming-project/looming/tools/tree/debian"
 )
@@ -89,7 +90,7 @@ func nameOf(dir string) string {
 	return name
 }
 
-// firstFile is a small file that a person knows, or else any.
+// firstFile is a small file that a person knows, or else a readable one, or any.
 func firstFile(dir string) (string, error) {
 	for _, known := range []string{"etc/debian_version", "etc/os-release", "common-licenses/BSD"} {
 		if info, err := os.Lstat(filepath.Join(dir, known)); err == nil && info.Mode().IsRegular() {
@@ -101,17 +102,39 @@ func firstFile(dir string) (string, error) {
 		if err != nil || !e.Type().IsRegular() {
 			return ignored(err, path, dir)
 		}
-		info, err := e.Info()
-		if err != nil || info.Size() == 0 || info.Size() > 64<<10 {
-			return nil
+		text, ok := small(path)
+		switch {
+		case ok && readable(text):
+			found = path
+			return fs.SkipAll
+		case ok && found == "":
+			found = path
 		}
-		found, err = filepath.Rel(dir, path)
-		return errors.Join(err, fs.SkipAll)
+		return nil
 	})
 	if err == nil && found == "" {
-		err = errors.New("there is no file in it to open")
+		err = errors.New("there is no small file in it to open")
 	}
-	return found, err
+	if err != nil {
+		return "", err
+	}
+	return filepath.Rel(dir, found)
+}
+
+// small reads a file that is small, not empty, and open to this user.
+func small(path string) ([]byte, bool) {
+	info, err := os.Lstat(path)
+	if err != nil || info.Size() == 0 || info.Size() > 64<<10 {
+		return nil, false
+	}
+	text, err := os.ReadFile(path)
+	return text, err == nil
+}
+
+// readable says whether a text begins with a line for people.
+func readable(text []byte) bool {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return line != "" && printable(line) == line && utf8.ValidString(line)
 }
 
 // ignored lets what may not be listed be, unless it is the desktop itself.

@@ -23,9 +23,8 @@ type screen struct {
 	steps int
 
 	mu     sync.Mutex
-	moving bool   // the changing line is drawn
-	told   string // what was last said of work under way
-	at     time.Time
+	moving bool      // the changing line is drawn
+	at     time.Time // when it was last told what goes on
 }
 
 // often is how often work under way is told of where there is no terminal.

@@ -47,5 +47,5 @@ func (d *demo) stored(st lab.Stats) string {
 
 // lineTime is how long plain bytes take over the line.
 func lineTime(n uint64) string {
-	return (time.Duration(8 * float64(n) / float64(lineRate) * float64(time.Second))).Round(time.Second).String()
+	return time.Duration(8 * float64(n) / float64(lineRate) * float64(time.Second)).Round(time.Second).String()
 }
