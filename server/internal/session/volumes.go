@@ -21,36 +21,89 @@ type volumes struct {
 	known map[int32]*volume
 }
 
-// volume is one of them; vol is nil as long as it is away.
+// volume is one of them; vol is nil as long as it is away. vol and err are guarded by volumes.mu.
 type volume struct {
 	postgres.VolumeRow
 	vol sis.Volume
 	err error
+	ask *inquiry
 }
 
-// load reads what the database knows and tries to open what is not open.
+// load reads what the database knows and tries to open what is not open, all at the same time.
 func (v *volumes) load(ctx context.Context, log *slog.Logger) error {
 	rows, err := v.db.Volumes(ctx)
 	if err != nil {
 		return err
 	}
+	var all sync.WaitGroup
+	for _, k := range v.enter(rows) {
+		all.Go(func() {
+			if err := v.open(k); err != nil {
+				log.Error("a volume is away", "volume", k.URL, "error", err)
+			}
+		})
+	}
+	all.Wait()
+	return nil
+}
+
+// enter makes rows the known volumes and returns those that are not open.
+func (v *volumes) enter(rows []postgres.VolumeRow) (away []*volume) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	known := make(map[int32]*volume, len(rows))
 	for _, r := range rows {
-		if old := v.known[r.ID]; old != nil && old.vol != nil && old.URL == r.URL {
-			known[r.ID] = old
-			continue
-		}
-		k := &volume{VolumeRow: r}
-		if k.vol, k.err = sis.OpenDir(r.URL, r.UUID); k.err != nil {
-			k.vol = nil
-			log.Error("a volume is away", "volume", r.URL, "error", k.err)
+		k := v.known[r.ID]
+		if k == nil || k.URL != r.URL {
+			k = &volume{VolumeRow: r, ask: &inquiry{}}
 		}
 		known[r.ID] = k
+		if k.vol == nil {
+			away = append(away, k)
+		}
 	}
 	v.known = known
-	return nil
+	return away
+}
+
+// open opens a volume. What answers too late is open for the next who asks.
+func (v *volumes) open(k *volume) error {
+	err := k.ask.ask(k.URL, func() {
+		vol, err := sis.OpenDir(k.URL, k.UUID)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if k.err = err; err == nil && k.vol == nil {
+			k.vol = vol
+		}
+	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err != nil {
+		k.err = err
+	}
+	if k.vol != nil {
+		return nil
+	}
+	return k.err
+}
+
+// space is the free and total bytes of a volume that is open.
+func (k *volume) space() (free, total int64, err error) {
+	type answer struct {
+		free, total int64
+		err         error
+	}
+	got := make(chan answer, 1) // whoever gave up reads it no more
+	err = k.ask.ask(k.URL, func() {
+		var a answer
+		a.free, a.total, a.err = k.vol.Space()
+		got <- a
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	a := <-got
+	return a.free, a.total, a.err
 }
 
 // add makes an address a volume, or opens it where it is one that is known by that address.
@@ -73,7 +126,7 @@ func (v *volumes) add(ctx context.Context, url string) (int32, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.known[row.ID] = &volume{VolumeRow: row, vol: vol}
+	v.known[row.ID] = &volume{VolumeRow: row, vol: vol, ask: &inquiry{}}
 	return row.ID, nil
 }
 
@@ -120,15 +173,18 @@ func (v *volumes) pick(ctx context.Context, n int64) (id int32, vol sis.Volume, 
 	most := int64(-1)
 	var away error
 	for _, k := range v.list() {
-		candidate, err := v.get(ctx, k.ID)
+		var err error
+		if k.vol == nil {
+			k.vol, err = v.get(ctx, k.ID)
+		}
 		var free int64
 		if err == nil {
-			free, _, err = candidate.Space()
+			free, _, err = k.space()
 		}
 		if err != nil {
 			away = fmt.Errorf("%w: %w", wire.ErrUnavailable, err)
 		} else if free > most {
-			most, id, vol = free, k.ID, candidate
+			most, id, vol = free, k.ID, k.vol
 		}
 	}
 	switch {
@@ -183,7 +239,7 @@ func (s *Service) Volumes(ctx context.Context) ([]VolumeState, error) {
 		st := VolumeState{ID: k.ID, URL: k.URL, UUID: k.UUID.String(), Packs: uses[k.ID].Packs, Bytes: uses[k.ID].Bytes}
 		err := k.err
 		if k.vol != nil {
-			st.Free, st.Total, err = k.vol.Space()
+			st.Free, st.Total, err = k.space()
 		}
 		if err != nil {
 			st.Problem = err.Error()
