@@ -39,11 +39,16 @@ func (s *Service) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range doomed {
-		err = errors.Join(err, s.remove(ctx, p))
-	}
+	swept := map[int32]error{}
 	for _, v := range s.volumes.list() {
-		err = errors.Join(err, s.sweepVolume(ctx, v.ID))
+		swept[v.ID] = s.sweepVolume(ctx, v.ID)
+		err = errors.Join(err, swept[v.ID])
+	}
+	for _, p := range doomed {
+		// An upload that is slow to notice its end could still give a temporary file the name of the pack: that goes first.
+		if failed, known := swept[p.Volume]; known && failed == nil {
+			err = errors.Join(err, s.remove(ctx, p))
+		}
 	}
 	return err
 }
