@@ -262,7 +262,11 @@ func (w *window) read(ctx context.Context, s *Service) (err error) {
 
 // write sends a window, in the time that its size allows.
 func (f *fetch) write(w *window) error {
-	f.pace.begin(len(w.buf))
+	size := 0
+	for i := range w.records {
+		size += len(w.records[i].Frame)
+	}
+	f.pace.begin(size)
 	defer f.pace.end()
 	return f.send(w)
 }
