@@ -26,7 +26,7 @@ func rounds() int {
 // The upload of one round takes about this long over its line.
 const (
 	uploadLine = 100 * link.Mbit
-	uploadTime = 3 * time.Second
+	uploadTime = 2 * time.Second
 )
 
 // TestKillDuringUpload: whoever is killed while a desktop goes up, the same
