@@ -21,6 +21,7 @@ func TestCutLine(t *testing.T) {
 	}
 	for what, how := range breaks {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			r := serving(t)
 			line, addr := r.line(link.Options{Down: 20 * link.Mbit, Delay: 20 * time.Millisecond})
 			office, laptop := r.endpoint("office", ""), r.endpoint("laptop", addr)
