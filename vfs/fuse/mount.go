@@ -29,6 +29,7 @@ type Options struct {
 type Mount struct {
 	server *fuse.Server
 	dir    string
+	log    *slog.Logger
 }
 
 // requestSize is the largest read or write of the kernel, in bytes.
@@ -63,7 +64,7 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), server.Unmount())
 	}
-	return &Mount{server, dir}, nil
+	return &Mount{server, dir, o.Log}, nil
 }
 
 func disabled(o Options) uint64 {
@@ -85,8 +86,29 @@ func (m *Mount) Unmount() error {
 	if err != nil {
 		return fmt.Errorf("unmounting %s: %w", m.dir, err)
 	}
-	m.server.Wait()
+	m.settle()
 	return nil
+}
+
+// lastRequests is how long Unmount waits for the kernel to let go.
+const lastRequests = 5 * time.Second
+
+// settle waits until every request is answered. Another mount namespace may hold
+// a copy of the mount for ever; there it ends with this process, and what is
+// written through it until then goes to the same files.
+func (m *Mount) settle() {
+	done := make(chan struct{})
+	go func() { // ends with the last copy of the mount
+		m.server.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(lastRequests)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		m.log.Warn("unmounted, but another mount namespace still shows it: there it ends with this process", "mount", m.dir)
+	}
 }
 
 // Detach takes the file system out of sight; it ends when its last file is closed.
