@@ -70,7 +70,8 @@ func TestKilledListing(t *testing.T) {
 	tr, kills := listTree(), 0
 	for range 100 {
 		dir := t.TempDir()
-		for lister(t, dir, time.Duration(rand.IntN(60))*time.Millisecond) {
+		// Later with every kill, so that a slow machine gets through in the end.
+		for n := 1; lister(t, dir, time.Duration(rand.IntN(60*n))*time.Millisecond); n++ {
 			kills++
 		}
 		f, err := openList(dir, listTree())
