@@ -79,17 +79,23 @@ func names() (all []string) {
 	return all
 }
 
+// choose returns the rows named, in the order of all rows: what a later one
+// stores is not to count in an earlier one.
 func choose(only string) ([]row, error) {
 	if only == "" {
 		return rows, nil
 	}
-	var chosen []row
-	for name := range strings.SplitSeq(only, ",") {
-		i := slices.Index(names(), name)
-		if i < 0 {
+	wanted := strings.Split(only, ",")
+	for _, name := range wanted {
+		if !slices.Contains(names(), name) {
 			return nil, fmt.Errorf("--only %s: the rows are %s", name, strings.Join(names(), ", "))
 		}
-		chosen = append(chosen, rows[i])
+	}
+	var chosen []row
+	for _, r := range rows {
+		if slices.Contains(wanted, r.name) {
+			chosen = append(chosen, r)
+		}
 	}
 	return chosen, nil
 }
