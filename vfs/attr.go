@@ -150,24 +150,7 @@ func (f *FS) Setxattr(ctx context.Context, n *Node, attr string, value []byte, f
 	if f.store.Hidden(attr) {
 		return syscall.EPERM
 	}
-	if err := f.gate.enter(ctx); err != nil {
-		return err
-	}
-	defer f.gate.leave()
-	if backing.IsCaps(attr) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if err := f.remark(n, forgetCaps); err != nil {
-			return err
-		}
-	}
-	f.names.RLock()
-	defer f.names.RUnlock()
-	r, err := f.ref(n)
-	if err != nil {
-		return err
-	}
-	return r.Setxattr(attr, value, flags)
+	return f.changeXattr(ctx, n, attr, func(r backing.Ref) error { return r.Setxattr(attr, value, flags) })
 }
 
 // Removexattr removes an extended attribute.
@@ -175,6 +158,11 @@ func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 	if f.store.Hidden(attr) {
 		return syscall.ENODATA
 	}
+	return f.changeXattr(ctx, n, attr, func(r backing.Ref) error { return r.Removexattr(attr) })
+}
+
+// changeXattr lets call change an extended attribute of n.
+func (f *FS) changeXattr(ctx context.Context, n *Node, attr string, call func(backing.Ref) error) error {
 	if err := f.gate.enter(ctx); err != nil {
 		return err
 	}
@@ -192,7 +180,7 @@ func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 	if err != nil {
 		return err
 	}
-	return r.Removexattr(attr)
+	return call(r)
 }
 
 // Listxattr returns the names of the extended attributes.
