@@ -76,17 +76,16 @@ need_for_tests() {
 
 # The lint programs are built once for their versions and this Go.
 lint_programs() {
-	local key
+	local key part
 	key=$({ go version; cat tools/lint/go.mod; } | sha256sum | cut -c1-12)
 	lint=$cache/lint-$key
 	[ -x "$lint/staticcheck" ] && [ -x "$lint/gofumpt" ] && return
 	say "building the lint programs (once)"
 	mkdir -p "$cache"
-	rm -rf "$lint.part"
-	mkdir "$lint.part"
-	go -C tools/lint build -o "$lint.part/" tool || die "The lint programs could not be built: a Go module proxy must be in reach"
+	part=$(mktemp -d "$lint.XXXXXX") # others may be at it as well
+	go -C tools/lint build -o "$part/" tool || die "The lint programs could not be built: a Go module proxy must be in reach"
 	rm -rf "$lint"
-	mv "$lint.part" "$lint"
+	mv -T "$part" "$lint" 2>/dev/null || rm -rf "$part"
 }
 
 # run_go PACKAGE ARG... builds a command of the project and becomes it, so that
