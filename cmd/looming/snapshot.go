@@ -30,6 +30,7 @@ const gcPercent = 25
 type snapshotting struct {
 	*app
 	opts   scan.Options
+	root   string // as it was named
 	client *remote.Client
 	shown  *progress
 	began  time.Time
@@ -79,6 +80,9 @@ the last snapshot is not read. Interrupted at any moment, the next snapshot goes
 Other file systems below the root, /proc, /sys and /run, Looming's own state, the backing directories of its mounts and
 what --exclude names are left out. What cannot be read is named, and the exit code is 3.
 
+Where --root is a desktop that is being streamed, what is not here yet goes into the snapshot without being fetched;
+--cvd is then the desktop that is shown there.
+
 With --output json the document has snapshot, cvd, root, files, dirs, bytes (what the snapshot holds), bytes_read,
 bytes_sent, bytes_on_wire, chunks_sent, seconds, unreadable, and unreadable_files (path and error of up to 1000).`,
 		Args: cobra.NoArgs,
@@ -88,7 +92,7 @@ bytes_sent, bytes_on_wire, chunks_sent, seconds, unreadable, and unreadable_file
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.opts.Root, "root", systemRoot(), "`directory` that is the desktop")
-	f.StringVar(&s.opts.CVD, "cvd", "", "the desktop's `name` (default: the device's)")
+	f.StringVar(&s.opts.CVD, "cvd", "", "the desktop's `name` (default: the device's, or the one that is streamed at --root)")
 	f.StringArrayVar(&s.opts.Exclude, "exclude", nil, "`pattern` of what is left out: name, or path from the root; * within a name, ** across")
 	f.BoolVar(&s.opts.OtherFilesystems, "other-filesystems", false, "enter other file systems below the root")
 	return cmd
@@ -105,12 +109,16 @@ func (s *snapshotting) run(ctx context.Context, c *remote.Client, d *device) err
 	debug.SetGCPercent(gcPercent)
 	s.client, s.began, s.shown = c, time.Now(), s.newProgress()
 	defer s.shown.end()
-	if s.opts.CVD == "" {
-		s.opts.CVD = d.Name
-	}
 	works, err := s.app.shown().all()
 	if err != nil {
 		return fmt.Errorf("which desktops are mounted here: %w", err)
+	}
+	s.root = s.opts.Root
+	if works, err = s.streamed(ctx, works); err != nil {
+		return err
+	}
+	if s.opts.CVD == "" {
+		s.opts.CVD = d.Name
 	}
 	s.opts.Cache, s.opts.Skip = d.cache(), append(works, d.dir)
 	s.opts.Count = &scan.Counters{}
@@ -125,7 +133,7 @@ func (s *snapshotting) run(ctx context.Context, c *remote.Client, d *device) err
 	s.shown.end()
 	if err != nil {
 		s.tell("failed", err.Error())
-		return fmt.Errorf("snapshot of %s: %w", s.opts.Root, err)
+		return fmt.Errorf("snapshot of %s: %w", s.root, err)
 	}
 	s.tell("done", "")
 	return s.result(res)
@@ -191,7 +199,7 @@ func (s *snapshotting) progress(m *meterOf) wire.Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := wire.Progress{
-		Kind: "snapshot", CVD: s.opts.CVD, Target: s.opts.Root, Phase: s.phase, Message: s.message, Started: s.began,
+		Kind: "snapshot", CVD: s.opts.CVD, Target: s.root, Phase: s.phase, Message: s.message, Started: s.began,
 		FilesDone: uint64(n.Entries.Load()), BytesRead: uint64(n.BytesRead.Load()), BytesSent: uint64(n.BytesSent.Load()),
 		BytesDone: uint64(n.BytesSeen.Load()), BytesTotal: uint64(n.BytesBefore.Load()), FilesTotal: uint64(n.EntriesBefore.Load()),
 		Current: n.Current(), Rate: m.take(n.BytesRead.Load(), time.Now()),

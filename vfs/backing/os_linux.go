@@ -19,8 +19,8 @@ func isExist(err error) bool  { return errors.Is(err, unix.EEXIST) }
 // isRefused says that only a superuser may do that.
 func isRefused(err error) bool { return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) }
 
-// bootID is a number for this boot of the machine, never 0.
-func bootID() uint64 {
+// Boot is a number for this boot of the machine, never 0.
+func Boot() uint64 {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		b = []byte("unknown")

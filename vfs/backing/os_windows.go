@@ -22,8 +22,8 @@ func isRefused(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, windows.ERROR_PRIVILEGE_NOT_HELD)
 }
 
-// bootID is a number for this boot of the machine, never 0: Windows counts them.
-func bootID() uint64 {
+// Boot is a number for this boot of the machine, never 0: Windows counts them.
+func Boot() uint64 {
 	const path = `SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters`
 	var count uint64
 	if k, err := registry.OpenKey(registry.LOCAL_MACHINE, path, registry.QUERY_VALUE); err == nil {

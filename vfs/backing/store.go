@@ -52,7 +52,7 @@ func Open(dir, side string) (*Store, error) {
 			return nil, fmt.Errorf("backing directory: %w", err)
 		}
 	}
-	s := &Store{side: side, linked: map[uint64]struct{}{}, lenient: os.Geteuid() != 0, boot: bootID()}
+	s := &Store{side: side, linked: map[uint64]struct{}{}, lenient: os.Geteuid() != 0, boot: Boot()}
 	err := s.open(dir)
 	if err != nil {
 		_ = s.Close()
@@ -215,7 +215,7 @@ func (s *Store) readMark(get func([]byte) (int, error)) (m Mark, ok bool, err er
 		return m, false, fmt.Errorf("reading the placeholder mark: %w", err)
 	}
 	if m, err = DecodeMark(buf[:n]); err == nil && m.External {
-		err = s.readContent(&m)
+		err = ReadContent(s.side, &m)
 	}
 	return m, true, err
 }
@@ -242,12 +242,13 @@ func clear(err error) error {
 }
 
 // contentPath is where the content of a very long file lies.
-func (s *Store) contentPath(id chunk.ID) string {
-	return filepath.Join(s.side, sideContents, id.String())
+func contentPath(side string, id chunk.ID) string {
+	return filepath.Join(side, sideContents, id.String())
 }
 
-func (s *Store) readContent(m *Mark) error {
-	path := s.contentPath(m.Content.ID)
+// ReadContent completes the mark of a very long file from the state directory at side.
+func ReadContent(side string, m *Mark) error {
+	path := contentPath(side, m.Content.ID)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("content of a placeholder: %w", err)
@@ -295,7 +296,7 @@ func (s *Store) NewMark(e *cvd.Entry) (Mark, error) {
 		return m, nil
 	}
 	m.External = true
-	path := s.contentPath(c.ID)
+	path := contentPath(s.side, c.ID)
 	if _, err := os.Stat(path); err == nil {
 		return m, nil
 	}

@@ -138,7 +138,7 @@ func (a *assembler) enter(it *item) error {
 	}
 	a.stack = append(a.stack, l)
 	a.write(l.f.tag(tagEnter), it.name, &it.st, l.payload)
-	if it.payload == nil || it.n.held != nil {
+	if it.payload == nil {
 		return a.change(l)
 	}
 	return nil
@@ -344,9 +344,6 @@ func (a *assembler) leave(it *item) error {
 
 // finish returns a level's tree: the old one if nothing in it changed.
 func (a *assembler) finish(l *level, it *item) (chunk.ID, cvd.Sums, error) {
-	if it.n.held != nil {
-		return it.n.held.Tree, it.n.held.Sums, nil
-	}
 	if l.build == nil && it.old != nil {
 		return it.old.tree, it.old.sums, nil
 	}

@@ -24,7 +24,7 @@ import (
 //	payload  length (uvarint), bytes         not with tag 3; see payload.go
 //	tree     32 bytes, and sums (3 uvarints) tag 3 only
 const (
-	cacheMagic = "LSC\x01"
+	cacheMagic = "LSC\x02"
 	headSize   = 4 + 4 + 32 + 32 + 4
 	blockSize  = 256 << 10
 	blockMax   = 256 << 20

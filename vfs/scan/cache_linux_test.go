@@ -133,7 +133,7 @@ func TestDamagedCache(t *testing.T) {
 	good, err := os.ReadFile(found[0])
 	must(t, err)
 	for name, bad := range map[string][]byte{
-		"empty": {}, "another version": append([]byte("LSC\x02"), good[4:]...), "cut": good[:len(good)/2],
+		"empty": {}, "another version": append([]byte("LSC\x01"), good[4:]...), "cut": good[:len(good)/2],
 		"cut at the end": good[:len(good)-8], "flipped": flip(good, len(good)/3), "flipped head": flip(good, 20), "longer": append(good[:len(good):len(good)], 1),
 		"foreign": []byte(strings.Repeat("not a cache ", 1000)),
 	} {

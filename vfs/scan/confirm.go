@@ -55,7 +55,7 @@ func (k *worker) confirmed(ctx context.Context, j *job, there bool) error {
 			j.facts = *j.known
 		}
 		j.done(nil)
-	case j.isHeld:
+	case j.held != nil:
 		j.done(errHeldLost)
 	default:
 		j.known = nil

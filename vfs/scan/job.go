@@ -3,20 +3,17 @@ package scan
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
-	"github.com/looming-project/looming/vfs/backing"
-	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 )
 
 var (
 	// ErrChanging says that a file did not hold still for long enough to be read.
 	ErrChanging = errors.New("it changes while it is being read; close what writes to it, then take another snapshot")
-	// ErrPlaceholder says that a file's bytes are not on this disk.
-	ErrPlaceholder = errors.New("it is a placeholder whose content is not here; take the snapshot through its mount")
+	// ErrPlaceholder says that what an entry holds is not, or not all, on this disk.
+	ErrPlaceholder = errors.New("it is a placeholder whose content is not here; take the snapshot where the desktop is shown")
 	// errAttributes says that an entry does not fit the format.
 	errAttributes = errors.New("its extended attributes are larger than a snapshot can hold")
 )
@@ -34,35 +31,8 @@ func isMachinery(name string) bool {
 	return false
 }
 
-// unlisted says whether a directory's attributes are those of a placeholder whose entries are not all there.
-func unlisted(xs []cvd.Xattr) bool {
-	for _, x := range xs {
-		if slices.Contains(marks, x.Name) {
-			m, err := backing.DecodeMark(x.Value)
-			if err != nil || m.Listed == 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // xattrsMost bounds the attributes of one entry, in bytes.
 const xattrsMost = cvd.EntryMax - 64<<10
-
-// Held is a placeholder for a directory: its tree is known, and it is not listed.
-type Held struct {
-	Tree chunk.ID
-	Sums cvd.Sums
-}
-
-// Placeholders tell a scan of a backing directory what its placeholders stand for. They are given the extended
-// attributes of an entry, and answer nil for one that is native.
-type Placeholders interface {
-	Dir(attrs []cvd.Xattr) (*Held, error)
-	// File gives the content of a placeholder of that size, which must be known to the server.
-	File(attrs []cvd.Xattr, size uint64) (*cvd.Content, error)
-}
 
 // job is an entry to be looked into. Its fields above wait are the walker's, those below the worker's,
 // until wait is over; then the assembler's.
@@ -76,9 +46,9 @@ type job struct {
 
 	st stat
 	facts
-	// isHeld: the file is a placeholder, and facts are what it stands for.
-	isHeld bool
-	err    error
+	// held is what a placeholder stands for.
+	held *Held
+	err  error
 }
 
 // done hands the job over to the assembler.
@@ -96,15 +66,18 @@ type scanError struct{ err error }
 
 func (e *scanError) Error() string { return e.err.Error() }
 
-// attributes takes an entry's extended attributes. It says what a placeholder stands for, if it is one.
-func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (held *cvd.Content, err error) {
+// attributes takes an entry's extended attributes, and what a placeholder stands for, if it is one.
+func (j *job) attributes(xs []cvd.Xattr, hook Placeholders) (err error) {
+	j.held = nil
 	if hook != nil && j.st.kind() == cvd.File {
-		if held, err = hook.File(xs, j.st.Size); err != nil {
-			return nil, err
+		if j.held, err = hook.File(xs, j.st.Size); err != nil {
+			return err
 		}
 	}
-	j.xattrs, err = native(xs, hook)
-	return held, err
+	if j.xattrs, err = native(xs, hook); j.held != nil {
+		j.xattrs = j.held.adjust(&j.st, j.xattrs)
+	}
+	return err
 }
 
 // native drops the machinery's attributes, which without a hook must not be there. It returns the others with that error.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
 )
 
@@ -32,8 +33,6 @@ type node struct {
 	gone  bool
 	// empty: a mount point that is not entered, or a directory whose content is not the desktop's.
 	empty bool
-	// held is a placeholder: a directory whose tree is known and that is not listed.
-	held *Held
 	// names are all the names, and rest those not yet looked at, sorted.
 	rest []name
 	text string
@@ -140,7 +139,7 @@ func newLister(r *rules, hook Placeholders) *lister {
 func (l *lister) list(n *node) {
 	n.err = l.open(n)
 	n.parent.release()
-	if n.err == nil && !n.empty && n.held == nil {
+	if n.err == nil && !n.empty {
 		n.err = l.readNames(n)
 	}
 	if n.err != nil {
@@ -152,7 +151,7 @@ func (l *lister) list(n *node) {
 
 // top lists the root of the scan, which is open.
 func (l *lister) top(n *node) error {
-	err := l.hold(n)
+	err := l.whole(n)
 	if err == nil {
 		err = l.readNames(n)
 	}
@@ -176,12 +175,12 @@ func (l *lister) open(n *node) error {
 	}
 	n.mount = n.st.dev != n.parent.st.dev
 	n.empty = l.rules.closed(n)
-	return l.hold(n)
+	return l.whole(n)
 }
 
-// hold finds out whether n is a placeholder that was never listed. Without a hook that is an error: what such a
-// directory holds is not here, and it must not count as empty, whatever the stat cache says.
-func (l *lister) hold(n *node) error {
+// whole sees to it that all entries of n are here: a placeholder is listed first, and without a hook it is an error.
+// It must not count as empty, whatever the stat cache says.
+func (l *lister) whole(n *node) error {
 	xs, err := n.d.selfXattrs()
 	if err != nil && l.hook == nil {
 		return nil // what is in it is here, and the walker says what is missing
@@ -189,14 +188,16 @@ func (l *lister) hold(n *node) error {
 	if err != nil {
 		return err
 	}
-	if l.hook != nil {
-		n.held, err = l.hook.Dir(xs)
-		return err
+	m, marked, err := markIn(xs)
+	switch {
+	case !marked, err == nil && m.Listed == backing.Boot():
+		return nil
+	case l.hook != nil: // what was listed before a power cut may lack bytes until it was looked into
+		return l.hook.Bring(n.own())
+	case err != nil || m.Listed == 0:
+		return ErrPlaceholder
 	}
-	if unlisted(xs) {
-		err = ErrPlaceholder
-	}
-	return err
+	return nil
 }
 
 func (l *lister) readNames(n *node) error {

@@ -11,13 +11,11 @@ import (
 
 // A payload is what cannot be read off a stat: flags; the size and content (length and
 // cvd.EncodeContent) of a file, and where it has list chunks the refs that they hold (count, then id and
-// size each); the target of a symlink; the hard-link group; extended attributes; of a directory that was
-// not listed, its tree and sums.
+// size each); the target of a symlink; the hard-link group; extended attributes.
 const (
 	payloadSparse = 1 << iota
 	payloadGroup
 	payloadXattrs
-	payloadHeld
 	payloadRefs
 )
 
@@ -29,7 +27,6 @@ type facts struct {
 	target  string
 	group   uint64
 	xattrs  []cvd.Xattr
-	held    *Held
 	// refs are all chunks of a file that has list chunks.
 	refs []cvd.Ref
 	// loose: the stat does not vouch for the rest, so the next scan looks again. It is no part of the payload.
@@ -56,9 +53,6 @@ func (f *facts) flags() (flags byte) {
 	}
 	if len(f.xattrs) > 0 {
 		flags |= payloadXattrs
-	}
-	if f.held != nil {
-		flags |= payloadHeld
 	}
 	if f.content.Listed {
 		flags |= payloadRefs
@@ -87,12 +81,6 @@ func (f *facts) append(b []byte, t cvd.Type) []byte {
 			b = appendBytes(b, []byte(x.Name))
 			b = appendBytes(b, x.Value)
 		}
-	}
-	if f.held != nil {
-		b = append(b, f.held.Tree[:]...)
-		b = binary.AppendUvarint(b, f.held.Sums.Files)
-		b = binary.AppendUvarint(b, f.held.Sums.Dirs)
-		b = binary.AppendUvarint(b, f.held.Sums.Bytes)
 	}
 	return b
 }
@@ -141,9 +129,6 @@ func decodeFacts(b []byte, t cvd.Type) (*facts, error) {
 		for i := range f.xattrs {
 			f.xattrs[i] = cvd.Xattr{Name: string(p.bytes()), Value: p.bytes()}
 		}
-	}
-	if flags&payloadHeld != 0 {
-		f.held = &Held{Tree: p.id(), Sums: p.sums()}
 	}
 	if !p.ok() || len(p.b) > 0 {
 		return nil, fmt.Errorf("%w: a damaged payload", errCache)

@@ -53,6 +53,11 @@ func (k *worker) file(ctx context.Context, j *job) error {
 			j.undone(k.failed)
 			return k.failed
 		}
+		if errors.Is(err, ErrPlaceholder) && k.hook != nil {
+			if err = k.hook.Bring(j.n.path(j.name)); err == nil {
+				err = ErrChanging
+			}
+		}
 		if !errors.Is(err, ErrChanging) {
 			break
 		}
@@ -85,12 +90,11 @@ func (k *worker) attempt(ctx context.Context, j *job, f file) (left bool, err er
 	if err != nil {
 		return false, err
 	}
-	held, err := j.attributes(xs, k.hook)
-	if err != nil {
+	if err := j.attributes(xs, k.hook); err != nil {
 		return false, err
 	}
-	if held != nil {
-		j.content, j.isHeld = *held, true
+	if j.held != nil {
+		j.content, j.sparse = j.held.Content, j.held.Sparse
 		k.ask(j, &j.facts)
 		return true, nil
 	}

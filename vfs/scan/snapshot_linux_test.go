@@ -2,16 +2,12 @@ package scan
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/looming-project/looming/vfs/chunk"
-	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/remote/remotetest"
 	"github.com/looming-project/looming/vfs/wire"
 	"golang.org/x/sys/unix"
@@ -145,64 +141,4 @@ func TestManyEntries(t *testing.T) {
 	if n := s.Uploaded.Load() - before; n > 6 {
 		t.Errorf("%d chunks were uploaded for two changes", n)
 	}
-}
-
-// Placeholders are known by what stands for them, and are not read; without a hook they are not taken for their holes.
-func TestPlaceholders(t *testing.T) {
-	dir, s := t.TempDir(), remotetest.New(t)
-	content := random(5, 70_000)
-	id := s.Put("laptop", content)
-	full := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(full, "inner"), content, 0o644))
-	res := taken(t, s, Options{Root: full, CVD: "source"})
-	top, err := cvd.ReadRoot(context.Background(), s.Source(), res.Root)
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
-	must(t, os.Truncate(filepath.Join(dir, "file"), int64(len(content))))
-	must(t, unix.Setxattr(filepath.Join(dir, "file"), mark, id[:], 0))
-	must(t, os.Mkdir(filepath.Join(dir, "dir"), 0o755))
-	must(t, unix.Setxattr(filepath.Join(dir, "dir"), mark, top.Tree[:], 0))
-	cache := t.TempDir()
-	for range 2 {
-		var count Counters
-		res = taken(t, s, Options{Root: dir, Placeholders: hook{top.Sums}, Count: &count, Cache: cache})
-		if count.BytesRead.Load() != 0 {
-			t.Errorf("%d bytes of placeholders were read", count.BytesRead.Load())
-		}
-		got := inSnapshot(t, s.Source(), res.Root)
-		if !strings.Contains(got["/file"], id.String()) || !strings.Contains(got["/dir/inner"], id.String()) || res.Sums.Bytes != 140_000 {
-			t.Errorf("%v, %+v", got, res.Sums)
-		}
-	}
-	var refused []error
-	_, err = Snapshot(context.Background(), s.Client("laptop"), Options{
-		Root: dir, CVD: "desk", Unreadable: func(_ string, err error) { refused = append(refused, err) },
-	}, wire.CommitRequest{})
-	must(t, err)
-	if len(refused) != 2 || !errors.Is(refused[0], ErrPlaceholder) || !errors.Is(refused[1], ErrPlaceholder) {
-		t.Errorf("without a hook: %v", refused)
-	}
-}
-
-// mark is the attribute of this test's placeholders.
-const mark = "trusted.looming"
-
-type hook struct{ sums cvd.Sums }
-
-func (h hook) Dir(attrs []cvd.Xattr) (*Held, error) {
-	for _, x := range attrs {
-		if x.Name == mark {
-			return &Held{Tree: chunk.ID(x.Value), Sums: h.sums}, nil
-		}
-	}
-	return nil, nil
-}
-
-func (h hook) File(attrs []cvd.Xattr, _ uint64) (*cvd.Content, error) {
-	for _, x := range attrs {
-		if x.Name == mark {
-			return &cvd.Content{ID: chunk.ID(x.Value)}, nil
-		}
-	}
-	return nil, nil
 }

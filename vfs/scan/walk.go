@@ -148,7 +148,7 @@ func (w *walker) about(it *item) error {
 	if it.payload != nil || it.facts != nil {
 		return nil
 	}
-	it.facts = &facts{held: it.n.held}
+	it.facts = &facts{}
 	xs, err := it.n.d.selfXattrs()
 	if err == nil {
 		it.facts.xattrs, err = native(xs, w.hook)

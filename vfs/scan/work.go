@@ -185,6 +185,5 @@ func (k *worker) special(j *job) error {
 	if err != nil {
 		return err
 	}
-	_, err = j.attributes(xs, k.hook)
-	return err
+	return j.attributes(xs, k.hook)
 }
