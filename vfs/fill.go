@@ -30,8 +30,14 @@ func (it *Item) Native() bool { return it.ID.IsZero() }
 
 // List returns what the directory at path holds, in the order of names and from
 // behind the name after, listing it in the background where it is a placeholder.
-// Entries that are neither files nor directories are left out.
+// Entries that are neither files nor directories are left out, and nothing is in
+// a directory that is gone.
 func (f *FS) List(ctx context.Context, path, after string) ([]Item, error) {
+	items, err := f.list(ctx, path, after)
+	return items, ignoreGone(err)
+}
+
+func (f *FS) list(ctx context.Context, path, after string) ([]Item, error) {
 	n, err := f.walk(ctx, path)
 	if err != nil {
 		return nil, err
@@ -161,9 +167,9 @@ func (f *FS) found(n *Node, path string) (Item, error) {
 	return Item{Path: path, Size: a.Size}, err
 }
 
-// gone says that a path leads to nothing any more.
+// gone says that a path, or a node, leads to nothing any more.
 func gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, ErrStale)
 }
 
 // Fill brings files in the background, all in one request. It returns when they

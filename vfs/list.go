@@ -181,7 +181,8 @@ func (f *FS) plantAll(ctx context.Context, d *backing.Dir, m *backing.Mark, node
 const listBatch = 256
 
 // ListAll lists every directory that is still a placeholder, many in one
-// request. done is called for every directory listed, native ones included.
+// request; those that are removed meanwhile are left out. done is called for
+// every directory listed, native ones included.
 func (f *FS) ListAll(ctx context.Context, done func()) error {
 	l := lister{f: f, done: done}
 	f.table.Lock()
@@ -246,7 +247,7 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 			continue
 		}
 		m, ok, err := l.f.treeOf(d)
-		if err != nil {
+		if err = ignoreGone(err); err != nil {
 			return err
 		}
 		if ok {
@@ -260,7 +261,7 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 	return src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
 			atomic.AddUint64(&l.f.stats.BulkBytes, uint64(len(plain)))
-			err = l.f.plant(ctx, of[i], plain, src)
+			err = ignoreGone(l.f.plant(ctx, of[i], plain, src))
 		}
 		if err != nil {
 			return fmt.Errorf("listing %q: %w", l.f.Path(of[i]), err)
@@ -271,7 +272,7 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 
 // push puts the directories in d on the stack.
 func (l *lister) push(d *Node) error {
-	return l.f.each(d, func(dir *backing.Dir, e backing.DirEntry) error {
+	return ignoreGone(l.f.each(d, func(dir *backing.Dir, e backing.DirEntry) error {
 		if e.Type != cvd.Dir {
 			return nil
 		}
@@ -280,7 +281,7 @@ func (l *lister) push(d *Node) error {
 			l.stack = append(l.stack, n)
 		}
 		return ignoreGone(err)
-	})
+	}))
 }
 
 // listPaths lists all directories on the way to paths, those of one depth in one request.

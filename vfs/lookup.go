@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 
 	"github.com/looming-project/looming/vfs/backing"
 )
@@ -64,7 +63,7 @@ func (f *FS) each(n *Node, fn func(*backing.Dir, backing.DirEntry) error) error 
 
 // ignoreGone forgives an entry that was removed meanwhile.
 func ignoreGone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if gone(err) {
 		return nil
 	}
 	return err

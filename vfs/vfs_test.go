@@ -95,3 +95,54 @@ func check(t *testing.T, f *vfs.FS, dir *vfs.Node, name string, want []byte) {
 		t.Fatalf("%s: %d bytes, %v, equal %v", name, m, err, string(got) == string(want))
 	}
 }
+
+// removing removes directories whose listings are on their way.
+type removing struct {
+	chunk.Source
+	remove func()
+}
+
+func (r removing) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+	r.remove()
+	return r.Source.Fetch(ctx, ids, got)
+}
+
+// Directories that their user removes while they are being listed in the
+// background are in nobody's way.
+func TestRemovedWhileListed(t *testing.T) {
+	d := vfstest.Desktop{Map: chunk.Map{}, T: t}
+	root := d.Root(
+		d.Dir("a", d.Dir("below", d.File("f", vfstest.Body(5000, 1))), d.Dir("deep", d.Dir("er", d.File("g", vfstest.Body(10, 2))))),
+		d.Dir("b", d.File("h", vfstest.Body(3000, 3))),
+	)
+	for _, when := range []int{2, 3} { // the first is that of the top
+		dir, ctx, requests := t.TempDir(), context.Background(), 0
+		remove := func() {
+			if requests++; requests != when {
+				return
+			}
+			if err := os.RemoveAll(filepath.Join(dir, "backing/a")); err != nil {
+				t.Error(err)
+			}
+		}
+		f, err := vfs.Open(ctx, vfs.Options{
+			Backing: filepath.Join(dir, "backing"), Side: filepath.Join(dir, "side"), Demand: d, Bulk: removing{d, remove}, Root: root,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs := 0
+		if err := f.ListAll(ctx, func() { dirs++ }); err != nil || dirs == 0 || requests < when {
+			t.Errorf("removed with request %d of %d: %v, %d directories", when, requests, err, dirs)
+		}
+		if items, err := f.List(ctx, "a", ""); err != nil || len(items) > 0 {
+			t.Errorf("removed with request %d of %d: %v, %v", when, requests, items, err)
+		}
+		if err := errors.Join(f.Fill(ctx, []string{"a/below/f", "b/h"})...); err != nil {
+			t.Error(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
