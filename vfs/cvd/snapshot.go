@@ -40,6 +40,29 @@ func (id *SnapshotID) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
+// nameTime is how a snapshot's name says when it was taken: sorted, and without
+// what a file's name may not have on some system.
+const nameTime = "2006-01-02T15-04-05Z"
+
+// Name is what people call the snapshot where they see it among files: when it
+// was taken, in UTC, and its id.
+func (s *Snapshot) Name() string {
+	return s.Taken.UTC().Format(nameTime) + "-" + s.ID.String()
+}
+
+// SnapshotRef is the id in a snapshot's Name. Whatever else stands for a
+// snapshot (its id, the start of it, "latest") is returned as it is.
+func SnapshotRef(name string) string {
+	taken, id := name[:min(len(nameTime), len(name))], name[min(len(nameTime)+1, len(name)):]
+	if _, err := time.Parse(nameTime, taken); err != nil || taken+"-"+id != name {
+		return name
+	}
+	if _, err := ParseSnapshotID(id); err != nil {
+		return name
+	}
+	return id
+}
+
 // Snapshot is one root plus who, when, and under what it was made.
 type Snapshot struct {
 	ID   SnapshotID `json:"id"`

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"sort"
+	"strings"
 
 	"github.com/looming-project/looming/vfs/chunk"
 )
@@ -21,7 +24,7 @@ func ReadRoot(ctx context.Context, src chunk.Source, root Root) (*Entry, error) 
 // order. The entry is fn's to keep. A split directory whose parts do not fit
 // together is an ErrFormat, after fn has seen what came before.
 func ReadDir(ctx context.Context, src chunk.Source, tree chunk.ID, fn func(*Entry) error) error {
-	node, err := readNode(ctx, src, tree)
+	node, err := ReadNode(ctx, src, tree)
 	if err != nil {
 		return err
 	}
@@ -32,13 +35,53 @@ func ReadDir(ctx context.Context, src chunk.Source, tree chunk.ID, fn func(*Entr
 // parts of a split one from src. It is for whole directories; a part of one, which
 // Children names, is not.
 func (n *Node) Each(ctx context.Context, src chunk.Source, fn func(*Entry) error) error {
-	if n.Level > 0 && len(n.Children) == 1 {
-		return fmt.Errorf("%w: an index of one part", ErrFormat)
+	if err := n.whole(); err != nil {
+		return err
 	}
 	return n.walk(ctx, src, fn, true)
 }
 
-func readNode(ctx context.Context, src chunk.Source, tree chunk.ID) (*Node, error) {
+// whole refuses what is no node of a whole directory.
+func (n *Node) whole() error {
+	if n.Level > 0 && len(n.Children) == 1 {
+		return fmt.Errorf("%w: an index of one part", ErrFormat)
+	}
+	return nil
+}
+
+// Find returns a directory's entry by its name, nil if there is none. Nodes are
+// read by get: of a directory that is split, those on the way. The entry is not
+// to be changed.
+func Find(ctx context.Context, get func(context.Context, chunk.ID) (*Node, error), tree chunk.ID, name string) (*Entry, error) {
+	n, err := get(ctx, tree)
+	if err == nil {
+		err = n.whole()
+	}
+	for last := true; err == nil && len(n.Children) > 0; {
+		i := sort.Search(len(n.Children), func(i int) bool { return n.Children[i].First > name }) - 1
+		if i < 0 {
+			return nil, nil
+		}
+		c := &n.Children[i]
+		last = last && i == len(n.Children)-1
+		var part *Node
+		if part, err = get(ctx, c.ID); err == nil {
+			err = c.fits(part, n.Level-1, last)
+		}
+		n = part
+	}
+	if err != nil {
+		return nil, err
+	}
+	i, found := slices.BinarySearchFunc(n.Entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
+	if !found {
+		return nil, nil
+	}
+	return &n.Entries[i], nil
+}
+
+// ReadNode fetches a node of a directory.
+func ReadNode(ctx context.Context, src chunk.Source, tree chunk.ID) (*Node, error) {
 	plain, err := chunk.Get(ctx, src, tree)
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", tree, err)

@@ -28,10 +28,10 @@ func (c *Client) Snapshots(ctx context.Context, name string) (out []cvd.Snapshot
 	return out, named(err, "list the snapshots of "+name)
 }
 
-// Snapshot returns one of a desktop's snapshots: by its id, a unique prefix of it, or
-// "latest", which an empty id means as well.
+// Snapshot returns one of a desktop's snapshots: by its id, a unique prefix of it, its name (see
+// cvd.Snapshot.Name), or "latest", which an empty id means as well.
 func (c *Client) Snapshot(ctx context.Context, name, id string) (out cvd.Snapshot, err error) {
-	if id == "" {
+	if id = cvd.SnapshotRef(id); id == "" {
 		id = "latest"
 	}
 	r := request{class: Control, method: "GET", path: cvdPath(name, "snapshots/"+url.PathEscape(id))}
