@@ -120,11 +120,7 @@ func (s *Scheduler) leave() {
 
 // retry asks the demand source until it answers or the deadline is over.
 func (s *Scheduler) retry(ctx context.Context, id chunk.ID) ([]byte, error) {
-	wait := s.o.Deadline
-	if s.Offline() != nil {
-		wait = s.o.Known
-	}
-	deadline := time.Now().Add(wait)
+	deadline := time.Now().Add(s.patience())
 	damaged := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		plain, err := s.once(ctx, id, deadline)
@@ -148,6 +144,14 @@ func (s *Scheduler) retry(ctx context.Context, id chunk.ID) ([]byte, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// patience is how long the source is asked for what somebody waits for.
+func (s *Scheduler) patience() time.Duration {
+	if s.Offline() != nil {
+		return s.o.Known
+	}
+	return s.o.Deadline
 }
 
 // Final is what an error implements that asking again does not help.
