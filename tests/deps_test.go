@@ -29,10 +29,11 @@ var mayImport = map[string][]string{
 	"vfs/local":   {"vfs/chunk", "vfs/cvd", "vfs/durable"},
 
 	// the virtual file system: below its hosts, and above what it reads from
-	"vfs/fetch":  {"vfs/chunk", "vfs/cvd"},
-	"vfs":        {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch"},
-	"vfs/fuse":   {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"}, // fetch and backing for their errors
-	"vfs/winfsp": {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"},
+	"vfs/fetch":   {"vfs/chunk", "vfs/cvd"},
+	"vfs/history": {"vfs/chunk", "vfs/cvd", "vfs/fetch"}, // snapshots as trees, without a disk
+	"vfs":         {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch", "vfs/history"},
+	"vfs/fuse":    {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"}, // fetch and backing for their errors
+	"vfs/winfsp":  {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"},
 
 	"prefetch":           {"vfs/chunk", "vfs/cvd"},
 	"prefetch/reflector": {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},

@@ -11,6 +11,9 @@ import (
 
 // Getattr says what a node is.
 func (f *FS) Getattr(n *Node) (Attr, error) {
+	if n.past != nil {
+		return f.attrPast(n), nil
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	return f.attr(n)
@@ -39,7 +42,7 @@ type Change struct {
 
 // Setattr changes a node.
 func (f *FS) Setattr(ctx context.Context, n *Node, c Change) (Attr, error) {
-	if err := f.gate.enter(ctx); err != nil {
+	if err := f.enter(ctx, n, ""); err != nil {
 		return Attr{}, err
 	}
 	defer f.gate.leave()
@@ -122,6 +125,9 @@ func orOmit(t *cvd.Time) cvd.Time {
 
 // Readlink returns where a symlink points to.
 func (f *FS) Readlink(n *Node) (string, error) {
+	if n.past != nil {
+		return n.past.Target, nil
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)
@@ -135,6 +141,9 @@ func (f *FS) Readlink(n *Node) (string, error) {
 func (f *FS) Getxattr(n *Node, attr string, dest []byte) (int, error) {
 	if f.store.Hidden(attr) {
 		return 0, syscall.ENODATA
+	}
+	if n.past != nil {
+		return pastXattr(n.past, attr, dest)
 	}
 	f.names.RLock()
 	defer f.names.RUnlock()
@@ -163,7 +172,7 @@ func (f *FS) Removexattr(ctx context.Context, n *Node, attr string) error {
 
 // changeXattr lets call change an extended attribute of n.
 func (f *FS) changeXattr(ctx context.Context, n *Node, attr string, call func(backing.Ref) error) error {
-	if err := f.gate.enter(ctx); err != nil {
+	if err := f.enter(ctx, n, ""); err != nil {
 		return err
 	}
 	defer f.gate.leave()
@@ -184,7 +193,15 @@ func (f *FS) changeXattr(ctx context.Context, n *Node, attr string, call func(ba
 }
 
 // Listxattr returns the names of the extended attributes.
-func (f *FS) Listxattr(n *Node) ([]string, error) {
+func (f *FS) Listxattr(n *Node) (out []string, err error) {
+	if n.past != nil {
+		for _, x := range n.past.Xattrs {
+			if !f.store.Hidden(x.Name) {
+				out = append(out, x.Name)
+			}
+		}
+		return out, nil
+	}
 	f.names.RLock()
 	defer f.names.RUnlock()
 	r, err := f.ref(n)
@@ -199,7 +216,6 @@ func (f *FS) Listxattr(n *Node) ([]string, error) {
 	if size, err = r.Listxattr(buf); err != nil {
 		return nil, err
 	}
-	var out []string
 	for name := range strings.SplitSeq(string(buf[:size]), "\x00") {
 		if name != "" && !f.store.Hidden(name) {
 			out = append(out, name)

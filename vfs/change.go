@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -14,7 +15,7 @@ type Owner struct{ UID, GID uint32 }
 
 // make creates an entry with call and gives it to owner.
 func (f *FS) make(ctx context.Context, parent *Node, name string, mode uint32, o Owner, call func(*backing.Dir) error) (*Node, Attr, error) {
-	if err := f.gate.enter(ctx); err != nil {
+	if err := f.enter(ctx, parent, name); err != nil {
 		return nil, Attr{}, err
 	}
 	defer f.gate.leave()
@@ -87,7 +88,10 @@ func (f *FS) Symlink(ctx context.Context, parent *Node, name, target string, o O
 
 // Link gives n another name.
 func (f *FS) Link(ctx context.Context, n, parent *Node, name string) (*Node, Attr, error) {
-	if err := f.gate.enter(ctx); err != nil {
+	if n.past != nil {
+		return nil, Attr{}, syscall.EXDEV
+	}
+	if err := f.enter(ctx, parent, name); err != nil {
 		return nil, Attr{}, err
 	}
 	defer f.gate.leave()
@@ -130,7 +134,7 @@ func (f *FS) Rmdir(ctx context.Context, parent *Node, name string) error {
 }
 
 func (f *FS) remove(ctx context.Context, parent *Node, name string, call func(*backing.Dir) error) error {
-	if err := f.gate.enter(ctx); err != nil {
+	if err := f.enter(ctx, parent, name); err != nil {
 		return err
 	}
 	defer f.gate.leave()
@@ -167,7 +171,10 @@ func (f *FS) listTarget(ctx context.Context, parent *Node, name string) error {
 
 // Rename moves an entry; flags are renameat2's.
 func (f *FS) Rename(ctx context.Context, from *Node, name string, to *Node, toName string, flags uint32) error {
-	if err := f.gate.enter(ctx); err != nil {
+	if err := f.changeable(ctx, to, toName); err != nil {
+		return err
+	}
+	if err := f.enter(ctx, from, name); err != nil {
 		return err
 	}
 	defer f.gate.leave()

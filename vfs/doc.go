@@ -8,11 +8,20 @@
 // reference, and gives them back by Forget. Whatever a node needs of the disk is
 // asked of the disk; nothing is remembered but how much of it is native.
 //
+// # The past
+//
+// With Options.History the desktop's snapshots are below history.Name in the top
+// directory. They are nodes without an entry in the backing directory, so neither
+// a scan, nor what counts what is not native, nor a pivot knows of them. The name
+// is found and not listed: whoever walks the desktop does not walk all that it
+// ever was. Every change there is EROFS, a hard link out of it EXDEV. A desktop
+// that has an entry of that name itself keeps it, and its history is not shown.
+//
 // # Waiting
 //
-// Reading a directory that is not listed, or a file that is not here, waits for
-// the network, for at most fetch.Options.Deadline, and ends at once when its
-// context does. Nothing else waits for the network, and no lock is held while
+// Reading a directory that is not listed, a file that is not here, or the past
+// waits for the network, for at most fetch.Options.Deadline, and ends at once when
+// its context does. Nothing else waits for the network, and no lock is held while
 // something does.
 //
 // # Locks

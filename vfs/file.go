@@ -12,6 +12,7 @@ import (
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/history"
 )
 
 // Handle is an open file.
@@ -19,6 +20,7 @@ type Handle struct {
 	f    *FS
 	n    *Node
 	file *backing.File
+	past *history.File
 
 	// mu guards the guess of where a sequential reader goes on.
 	mu    sync.Mutex
@@ -38,6 +40,9 @@ const accessMode = os.O_RDONLY | os.O_WRONLY | os.O_RDWR
 func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 	if n.typ != cvd.File {
 		return nil, syscall.EINVAL
+	}
+	if n.past != nil {
+		return f.openPast(ctx, n, flags)
 	}
 	if f.o.Used != nil {
 		f.o.Used(f.Path(n))
@@ -111,18 +116,26 @@ func (f *FS) Create(ctx context.Context, parent *Node, name string, flags int, m
 }
 
 // Close closes the handle.
-func (h *Handle) Close() error { return h.file.Close() }
+func (h *Handle) Close() error {
+	if h.past != nil {
+		return nil
+	}
+	return h.file.Close()
+}
 
 // Node is the file that is open.
 func (h *Handle) Node() *Node { return h.n }
 
-// File is the open file on the disk.
+// File is the open file on the disk, nil for one of the history.
 func (h *Handle) File() *backing.File { return h.file }
 
 // Whole says that all bytes are here, and will not have to be fetched any more:
 // the host may hand the file to the kernel. A file that is not settled may be
 // handed over for reading only.
 func (h *Handle) Whole(writes bool) bool {
+	if h.past != nil {
+		return false
+	}
 	h.n.mu.Lock()
 	defer h.n.mu.Unlock()
 	s := h.n.file.state
@@ -135,6 +148,9 @@ func (f *FS) OpenRW(n *Node) (*backing.File, error) { return f.openBacking(n, os
 
 // ReadAt reads up to len(p) bytes; fewer only at the end of the file.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if h.past != nil {
+		return h.readPast(ctx, p, off)
+	}
 	if err := h.Ensure(ctx, off, len(p)); err != nil {
 		return 0, err
 	}
@@ -143,6 +159,9 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 // WriteAt writes p.
 func (h *Handle) WriteAt(p []byte, off int64) (int, error) {
+	if h.past != nil {
+		return 0, syscall.EBADF
+	}
 	n := h.n
 	n.mu.Lock()
 	if err := h.f.settleLocked(n); err != nil {
@@ -268,6 +287,9 @@ func (f *FS) truncateMarked(n *Node, size uint64) error {
 
 // Sync makes what was written through any handle of the file durable.
 func (h *Handle) Sync(dataOnly bool) error {
+	if h.past != nil {
+		return nil
+	}
 	n := h.n
 	n.mu.Lock()
 	b := n.file.begin()
@@ -290,6 +312,9 @@ func (h *Handle) Sync(dataOnly bool) error {
 // brings it first.
 func (h *Handle) Fallocate(ctx context.Context, mode uint32, off, length int64) error {
 	const keepSize = 1
+	if h.past != nil {
+		return syscall.EBADF
+	}
 	if mode&^keepSize != 0 {
 		if err := h.whole(ctx); err != nil {
 			return err
@@ -325,7 +350,9 @@ func (h *Handle) whole(ctx context.Context) error {
 // Seek is lseek(2) with SEEK_DATA or SEEK_HOLE. A file that is not all here is
 // all data.
 func (h *Handle) Seek(_ context.Context, off int64, whence int) (int64, error) {
-	const seekHole = 4
+	if h.past != nil {
+		return seekData(h.past.Size(), off, whence)
+	}
 	h.n.mu.Lock()
 	partly := h.n.file.state == ranged
 	h.n.mu.Unlock()
@@ -333,13 +360,20 @@ func (h *Handle) Seek(_ context.Context, off int64, whence int) (int64, error) {
 		return h.file.Seek(off, whence)
 	}
 	a, err := h.file.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case off >= int64(a.Size):
+	}
+	return seekData(a.Size, off, whence)
+}
+
+// seekData is lseek(2) in a file that is all data.
+func seekData(size uint64, off int64, whence int) (int64, error) {
+	const seekHole = 4
+	switch {
+	case off >= int64(size):
 		return 0, syscall.ENXIO
 	case whence == seekHole:
-		return int64(a.Size), nil
+		return int64(size), nil
 	}
 	return off, nil
 }

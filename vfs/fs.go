@@ -12,6 +12,7 @@ import (
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/fetch"
+	"github.com/looming-project/looming/vfs/history"
 )
 
 // Options of an FS.
@@ -24,6 +25,8 @@ type Options struct {
 	Root cvd.Root
 	// Deadline is how long a read waits for a source out of reach; default 30 s.
 	Deadline time.Duration
+	// History, if set, is shown in the top directory as history.Name.
+	History history.Snapshots
 	// Used, if set, is told of every file opened, by path below the root; it must not block.
 	Used func(path string)
 }
@@ -34,6 +37,9 @@ type FS struct {
 	store *backing.Store
 	sched *fetch.Scheduler
 	root  *Node
+	// past is the desktop's history, nil if it is not shown.
+	past   *history.History
+	hidden sync.Once
 
 	settling sync.Mutex
 	names    sync.RWMutex
@@ -90,6 +96,9 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 		o: o, store: store,
 		sched: fetch.New(fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}),
 		byIno: map[uint64]*Node{}, byID: map[uint64]*Node{}, lastID: 1,
+	}
+	if o.History != nil {
+		f.past = history.New(o.History, f.sched)
 	}
 	f.aheadCtx, f.aheadEnd = context.WithCancel(context.Background())
 	if err := f.open(ctx); err != nil {
@@ -156,7 +165,7 @@ func (f *FS) Quiet(ctx context.Context) error { return f.sched.Quiet(ctx) }
 
 // Stats returns the counters.
 func (f *FS) Stats() Stats {
-	return Stats{
+	s := Stats{
 		DemandBytes: atomic.LoadUint64(&f.stats.DemandBytes),
 		DemandCount: atomic.LoadUint64(&f.stats.DemandCount),
 		BulkBytes:   atomic.LoadUint64(&f.stats.BulkBytes),
@@ -164,6 +173,11 @@ func (f *FS) Stats() Stats {
 		NativeBytes: atomic.LoadUint64(&f.stats.NativeBytes),
 		Listed:      atomic.LoadUint64(&f.stats.Listed),
 	}
+	if f.past != nil {
+		s.DemandBytes += f.past.Bytes.Load()
+		s.DemandCount += f.past.Count.Load()
+	}
+	return s
 }
 
 // Misses returns the latest reads that waited, newest first.

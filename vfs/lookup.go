@@ -6,10 +6,23 @@ import (
 	"io"
 
 	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/history"
 )
 
 // Lookup finds what dir holds under name.
 func (f *FS) Lookup(ctx context.Context, dir *Node, name string) (*Node, Attr, error) {
+	if dir.past != nil {
+		return f.lookupPast(ctx, dir, name)
+	}
+	n, a, err := f.lookup(ctx, dir, name)
+	if f.past != nil && dir == f.root && name == history.Name {
+		return f.lookupTop(n, a, err)
+	}
+	return n, a, err
+}
+
+// lookup is Lookup on the disk.
+func (f *FS) lookup(ctx context.Context, dir *Node, name string) (*Node, Attr, error) {
 	if err := f.ensureListed(ctx, dir); err != nil {
 		return nil, Attr{}, err
 	}
@@ -35,7 +48,7 @@ func (f *FS) childLocked(parent *Node, d *backing.Dir, name string) (*Node, Attr
 	if err != nil {
 		return nil, a, err
 	}
-	n := f.node(parent, name, &a)
+	n := f.node(parent, name, &a, nil)
 	f.store.Adjust(backing.Ref{Dir: d, Name: name}, &a)
 	return n, a, nil
 }
@@ -71,13 +84,17 @@ func ignoreGone(err error) error {
 
 // DirHandle is an open directory.
 type DirHandle struct {
-	f *FS
-	n *Node
-	r *backing.Reader
+	f    *FS
+	n    *Node
+	r    *backing.Reader
+	past *pastDir
 }
 
 // OpenDir opens a directory for reading.
 func (f *FS) OpenDir(ctx context.Context, n *Node) (*DirHandle, error) {
+	if n.past != nil {
+		return f.openPastDir(ctx, n)
+	}
 	if err := f.ensureListed(ctx, n); err != nil {
 		return nil, err
 	}
@@ -86,7 +103,7 @@ func (f *FS) OpenDir(ctx context.Context, n *Node) (*DirHandle, error) {
 		return nil, err
 	}
 	f.trim()
-	return &DirHandle{f, n, r}, nil
+	return &DirHandle{f: f, n: n, r: r}, nil
 }
 
 // reader opens a directory once more, for use outside of names.
@@ -101,17 +118,43 @@ func (f *FS) reader(n *Node) (*backing.Reader, error) {
 }
 
 // Close closes the handle.
-func (h *DirHandle) Close() error { return h.r.Close() }
+func (h *DirHandle) Close() error {
+	if h.past != nil {
+		return nil
+	}
+	return h.r.Close()
+}
 
 // SeekTo goes to where an entry's Next said, or with 0 to the start. The
 // entries are the disk's own: "." and ".." are the host's to add.
-func (h *DirHandle) SeekTo(position int64) error { return h.r.SeekTo(position) }
+func (h *DirHandle) SeekTo(position int64) error {
+	if h.past != nil {
+		h.past.at = int(position)
+		return nil
+	}
+	return h.r.SeekTo(position)
+}
 
 // Next returns the next entry, or io.EOF.
-func (h *DirHandle) Next() (backing.DirEntry, error) { return h.r.Next() }
+func (h *DirHandle) Next() (backing.DirEntry, error) {
+	if h.past != nil {
+		return h.past.next()
+	}
+	return h.r.Next()
+}
 
 // Child is Lookup for a name that Next returned.
-func (h *DirHandle) Child(name string) (*Node, Attr, error) { return h.f.child(h.n, h.r.Dir(), name) }
+func (h *DirHandle) Child(name string) (*Node, Attr, error) {
+	if h.past != nil {
+		return h.past.child(h, name)
+	}
+	return h.f.child(h.n, h.r.Dir(), name)
+}
 
 // Sync makes the directory's entries durable.
-func (h *DirHandle) Sync() error { return h.r.Dir().Sync() }
+func (h *DirHandle) Sync() error {
+	if h.past != nil {
+		return nil
+	}
+	return h.r.Dir().Sync()
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/history"
 )
 
 // Attr is what the disk says about an entry.
@@ -21,6 +22,9 @@ var ErrStale = syscall.ESTALE
 type Node struct {
 	id, ino uint64
 	typ     cvd.Type
+
+	// past is set for what is in the desktop's history, and not in the backing directory.
+	past *history.Entry
 
 	// mu guards file.
 	mu   sync.Mutex
@@ -105,8 +109,8 @@ func (n *Node) release(s *backing.Store) {
 }
 
 // node returns the node for what parent holds under name, with one reference
-// more. Called under names.
-func (f *FS) node(parent *Node, name string, a *Attr) *Node {
+// more; past is nil for what is on the disk. Called under names.
+func (f *FS) node(parent *Node, name string, a *Attr, past *history.Entry) *Node {
 	f.table.Lock()
 	defer f.table.Unlock()
 	if n := f.byIno[a.Ino]; n != nil && !n.gone && n.typ == a.Type {
@@ -114,7 +118,8 @@ func (f *FS) node(parent *Node, name string, a *Attr) *Node {
 		return n
 	}
 	f.lastID++
-	n := &Node{id: f.lastID, ino: a.Ino, typ: a.Type, parent: parent, name: name, refs: 1, file: unknownFile}
+	n := &Node{id: f.lastID, ino: a.Ino, typ: a.Type, parent: parent, name: name, refs: 1, file: unknownFile, past: past}
+	n.listed.Store(past != nil)
 	f.byIno[a.Ino], f.byID[n.id] = n, n
 	parent.refs++
 	return n

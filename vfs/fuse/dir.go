@@ -20,7 +20,9 @@ func (h *host) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOu
 		return h.status("opendir", err)
 	}
 	out.Fh = h.dirs.add(&openDir{h: d, n: n})
-	out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	if !n.Fleeting() {
+		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+	}
 	return fuse.OK
 }
 
@@ -46,6 +48,9 @@ func (h *host) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 	return h.readDir(in, func(d *openDir, e *backing.DirEntry) (bool, error) {
 		if len(out.Bytes())+entrySize+len(e.Name) > int(in.Size) {
 			return false, nil
+		}
+		if d.n.Fleeting() { // names alone: to look at each may take a while
+			return out.AddDirLookupEntry(dirEntry(e)) != nil, nil
 		}
 		n, a, err := d.h.Child(e.Name)
 		if err != nil {

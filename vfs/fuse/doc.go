@@ -3,8 +3,9 @@
 // inodes and a listing costs one system call for each entry.
 //
 // The kernel keeps entries and attributes for as long as it likes: nothing but
-// its own requests changes what is visible. Files that are all here are handed
-// to the kernel (passthrough), which then reads and writes the disk by itself.
+// its own requests changes what is visible but the list of snapshots, which it
+// keeps for seconds. Files that are all here are handed to the kernel
+// (passthrough), which then reads and writes the disk by itself.
 // The kernel forbids cached and passed-through opens of one inode at a time, so
 // a file opened before it was all here stays cached until its last close.
 //

@@ -111,6 +111,10 @@ func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.R
 	ctx, end := wait(cancel, in.Pid)
 	defer end()
 	f := h.files.get(in.Fh).h
+	if f.File() == nil { // of the history
+		n, err := f.ReadAt(ctx, buf[:in.Size], int64(in.Offset))
+		return fuse.ReadResultData(buf[:n]), h.status("read", err)
+	}
 	if err := f.Ensure(ctx, int64(in.Offset), int(in.Size)); err != nil {
 		return nil, h.status("read", err)
 	}

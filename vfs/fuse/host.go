@@ -120,6 +120,6 @@ func splitdev(dev uint32) (major, minor uint32) {
 func entry(out *fuse.EntryOut, n *vfs.Node, a *vfs.Attr) {
 	out.NodeId, out.Generation = n.ID(), 1
 	out.SetEntryTimeout(keep)
-	out.SetAttrTimeout(keep)
+	out.SetAttrTimeout(kept(n))
 	attr(&out.Attr, a)
 }

@@ -129,5 +129,17 @@ func Clear(dir string) error {
 	return fmt.Errorf("removing the dead mount at %s: it does not go away", dir)
 }
 
-// keep is how long the kernel may keep entries and attributes.
-const keep = 24 * time.Hour
+// keep is how long the kernel may keep entries and attributes, and keepFleeting
+// what comes and goes by itself.
+const (
+	keep         = 24 * time.Hour
+	keepFleeting = 5 * time.Second
+)
+
+// kept is how long the kernel may keep a node's attributes, and the names in it.
+func kept(n *vfs.Node) time.Duration {
+	if n.Fleeting() {
+		return keepFleeting
+	}
+	return keep
+}

@@ -16,15 +16,17 @@ import (
 func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	ctx, end := wait(cancel, in.Pid)
 	defer end()
-	n, a, err := h.f.Lookup(ctx, h.node(in), name)
+	dir := h.node(in)
+	n, a, err := h.f.Lookup(ctx, dir, name)
 	if errors.Is(err, syscall.ENOENT) {
-		out.SetEntryTimeout(keep)
+		out.SetEntryTimeout(kept(dir))
 		return fuse.OK
 	}
 	if err != nil {
 		return h.status("lookup", err)
 	}
 	entry(out, n, &a)
+	out.SetEntryTimeout(kept(dir))
 	return fuse.OK
 }
 
@@ -37,12 +39,13 @@ func (h *host) Forget(id, times uint64) {
 
 // GetAttr is stat.
 func (h *host) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	a, err := h.f.Getattr(h.node(&in.InHeader))
+	n := h.node(&in.InHeader)
+	a, err := h.f.Getattr(n)
 	if err != nil {
 		return h.status("getattr", err)
 	}
 	attr(&out.Attr, &a)
-	out.SetTimeout(keep)
+	out.SetTimeout(kept(n))
 	return fuse.OK
 }
 

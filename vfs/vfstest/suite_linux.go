@@ -91,6 +91,12 @@ var cases = []struct {
 	{"DeadSource", deadSource, nil},
 	{"SlowSource", slowSource, nil},
 	{"KilledReader", killedReader, []Feature{Signals}},
+	{"Past", past, nil},
+	{"PastNumbers", pastNumbers, nil},
+	{"PastReadOnly", pastReadOnly, nil},
+	{"PastHidden", pastHidden, nil},
+	{"PastConcurrent", pastConcurrent, nil},
+	{"PastOffline", pastOffline, nil},
 	{"DisturbedReader", disturbedReader, []Feature{Signals}},
 }
 
@@ -103,8 +109,10 @@ type World struct {
 	Tree *Tree
 	// Source gives chunks to whoever waits, Bulk to the background.
 	Source, Bulk *Source
-	FS           *vfs.FS
-	Sys          System
+	// Past is the desktop's snapshots, nil if its history is not shown.
+	Past *Past
+	FS   *vfs.FS
+	Sys  System
 
 	root cvd.Root
 	dir  string
@@ -136,10 +144,14 @@ func (w *World) Backing() string { return filepath.Join(w.dir, "backing") }
 // Open opens the desktop once more and shows it.
 func (w *World) Open() {
 	w.Helper()
-	f, err := vfs.Open(context.Background(), vfs.Options{
+	o := vfs.Options{
 		Backing: w.Backing(), Side: filepath.Join(w.dir, "side"),
 		Demand: w.Source, Bulk: w.Bulk, Root: w.root, Deadline: w.Deadline,
-	})
+	}
+	if w.Past != nil {
+		o.History = w.Past
+	}
+	f, err := vfs.Open(context.Background(), o)
 	if err != nil {
 		w.Fatal(err)
 	}
