@@ -73,6 +73,7 @@ func begun(path string, b []byte, name, snapshot string) (w wanted, err error) {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return w, fmt.Errorf("%s: %w", path, err)
 	}
+	snapshot = cvd.SnapshotRef(snapshot)
 	if name != "" && name != w.CVD || snapshot != "" && snapshot != "latest" && snapshot != w.Snapshot.String()[:min(len(snapshot), 16)] {
 		return w, fmt.Errorf("%w: snapshot %s of %q is being streamed here: finish that, or remove %s", wire.ErrConflict, w.Snapshot, w.CVD, filepath.Dir(path))
 	}
@@ -118,7 +119,7 @@ func openDesktop(ctx context.Context, c *remote.Client, w wanted, backing, side,
 	var err error
 	d.f, err = vfs.Open(ctx, vfs.Options{
 		Backing: backing, Side: side, Root: w.Root, Deadline: deadline, Used: d.learnt.used,
-		Demand: c.Source(remote.Demand), Bulk: c.Source(remote.Bulk),
+		Demand: c.Source(remote.Demand), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
 	})
 	if err != nil {
 		return nil, err

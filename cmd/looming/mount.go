@@ -28,7 +28,11 @@ func mountCommand(app *app) *cobra.Command {
 		Use:   "mount MOUNTPOINT",
 		Short: "show a desktop at MOUNTPOINT until it is unmounted",
 		Long: `mount shows a desktop as a file system. What is opened is fetched and kept in the backing directory, with all
-changes; nothing is fetched ahead. It ends when it is unmounted (umount MOUNTPOINT) or interrupted.`,
+changes; nothing is fetched ahead. It ends when it is unmounted (umount MOUNTPOINT) or interrupted.
+
+The desktop's snapshots are there as well, read-only, each as MOUNTPOINT/.snapshots/NAME; an id, the start of one, or
+latest lead there. A listing of MOUNTPOINT leaves .snapshots out, so that whoever walks the desktop does not walk its
+past. A desktop that has a .snapshots of its own shows that instead.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m.point = args[0]
@@ -39,7 +43,7 @@ changes; nothing is fetched ahead. It ends when it is unmounted (umount MOUNTPOI
 	}
 	f := cmd.Flags()
 	f.StringVar(&m.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
-	f.StringVar(&m.snapshot, "snapshot", "", "`id` of the snapshot (default: the latest)")
+	f.StringVar(&m.snapshot, "snapshot", "", snapshotUsage)
 	f.StringVar(&m.backing, "backing", "", "`directory` for what is fetched and changed (default: one for the desktop in the state directory)")
 	f.DurationVar(&m.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
 	return cmd

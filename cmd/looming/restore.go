@@ -49,7 +49,8 @@ func restoreCommand(a *app) *cobra.Command {
 		Short: "get files and directories back from a snapshot",
 		Long: `restore writes each PATH of a snapshot, with all that is below it and all attributes, into the directory --to under
 its last name; PATH is as in the snapshot, from its root on. The root itself, /, becomes the directory --to. Nothing that
-exists is overwritten. A path appears when all of it is there and on the disk.
+exists is overwritten. A path appears when all of it is there and on the disk. In a mount, MOUNTPOINT/.snapshots has
+the same snapshots under their names, for any program to read.
 
 With --output json the document has snapshot, cvd, restored (paths), files, dirs, bytes, seconds and failed.`,
 		Args: cobra.MinimumNArgs(1),
@@ -60,7 +61,7 @@ With --output json the document has snapshot, cvd, restored (paths), files, dirs
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.cvd, "cvd", "", "the desktop's `name` (default: the device's)")
-	f.StringVar(&r.snapshot, "snapshot", "", "`id` of the snapshot (default: the latest)")
+	f.StringVar(&r.snapshot, "snapshot", "", snapshotUsage)
 	f.StringVar(&r.to, "to", ".", "`directory` into which it is written")
 	return cmd
 }
@@ -102,11 +103,9 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	return err
 }
 
-// errFound ends the reading of a directory.
-var errFound = errors.New("found")
-
 // find looks a path of a snapshot up.
 func find(ctx context.Context, src chunk.Source, at *cvd.Entry, name string) (*cvd.Entry, error) {
+	read := func(ctx context.Context, id chunk.ID) (*cvd.Node, error) { return cvd.ReadNode(ctx, src, id) }
 	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+filepath.ToSlash(name)), "/"), "/") {
 		if part == "" {
 			continue
@@ -114,21 +113,13 @@ func find(ctx context.Context, src chunk.Source, at *cvd.Entry, name string) (*c
 		if at.Type != cvd.Dir {
 			return nil, fmt.Errorf("%w: %q is no directory", wire.ErrNotFound, at.Name)
 		}
-		var hit *cvd.Entry
-		err := cvd.ReadDir(ctx, src, at.Tree, func(e *cvd.Entry) error {
-			if e.Name != part {
-				return nil
-			}
-			hit = e
-			return errFound
-		})
-		if hit == nil {
-			if err == nil {
-				err = fmt.Errorf("%w: the snapshot has no %q there", wire.ErrNotFound, part)
-			}
+		e, err := cvd.Find(ctx, read, at.Tree, part)
+		if err != nil {
 			return nil, err
 		}
-		at = hit
+		if at = e; at == nil {
+			return nil, fmt.Errorf("%w: the snapshot has no %q there", wire.ErrNotFound, part)
+		}
 	}
 	return at, nil
 }

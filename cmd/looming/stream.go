@@ -36,7 +36,9 @@ func streamCommand(app *app) *cobra.Command {
 		Short: "show a desktop at TARGET at once, fill it in the background, and make TARGET the desktop",
 		Long: `stream mounts a desktop at TARGET, an empty directory or a name that is free. Files can be opened at once: what is
 not here is fetched when it is read, the rest in the background, in the order in which it is used. When all is here
-the mount steps aside and TARGET is an ordinary directory. Interrupted at any moment, the same command goes on.`,
+the mount steps aside and TARGET is an ordinary directory. Interrupted at any moment, the same command goes on.
+
+Until the mount steps aside the desktop's snapshots are there as well, as with mount: TARGET/.snapshots/NAME.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.target = args[0]
@@ -48,7 +50,7 @@ the mount steps aside and TARGET is an ordinary directory. Interrupted at any mo
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
-	f.StringVar(&s.snapshot, "snapshot", "", "`id` of the snapshot (default: the latest)")
+	f.StringVar(&s.snapshot, "snapshot", "", snapshotUsage)
 	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until `looming pivot` or an interrupt")
 	f.DurationVar(&s.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
 	return cmd
