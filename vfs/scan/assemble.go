@@ -13,12 +13,14 @@ const pendMost = 4096
 
 // assembler makes nodes and the next stat cache from what the walker met, in the same order.
 type assembler struct {
-	ctx     context.Context
-	in      chan []item
-	work    *work
-	cache   *cacheWriter
-	since   since
-	count   *Counters
+	ctx   context.Context
+	in    chan []item
+	work  *work
+	cache *cacheWriter
+	since since
+	count *Counters
+	// sink, if set, is told of every file, and is given all nodes in place of a server.
+	sink    Sink
 	report  func(path string, err error)
 	stack   []*level
 	names   map[[2]uint64]*named
@@ -138,7 +140,7 @@ func (a *assembler) enter(it *item) error {
 	}
 	a.stack = append(a.stack, l)
 	a.write(l.f.tag(tagEnter), it.name, &it.st, l.payload)
-	if it.payload == nil {
+	if it.payload == nil || a.sink != nil {
 		return a.change(l)
 	}
 	return nil
@@ -222,6 +224,11 @@ func (a *assembler) entry(it *item) error {
 			a.name(it, &it.st, nil, nil)
 		}
 		a.write(tagEntry, it.name, &it.st, it.payload)
+		if a.sink != nil {
+			if err := a.tellKept(it, l.it.n.path(it.name)); err != nil {
+				return err
+			}
+		}
 		return a.keep(l, pending{name: it.name, st: it.st, payload: it.payload})
 	}
 	st, f, err := a.resolve(it)
@@ -313,6 +320,11 @@ func (a *assembler) insert(l *level, name string, st *stat, f *facts) error {
 	}
 	a.scratch = f.append(a.scratch[:0], e.Type)
 	a.write(f.tag(tagEntry), name, st, a.scratch)
+	if a.sink != nil && e.Type == cvd.File {
+		if err := a.tell(l.it.n.path(name), f); err != nil {
+			return &scanError{err}
+		}
+	}
 	return nil
 }
 
@@ -371,8 +383,12 @@ func (a *assembler) crown(p *pending) error {
 	return err
 }
 
-// put brings a node to the server.
+// put brings a node to the server, or to the sink.
 func (a *assembler) put(plain []byte) (chunk.ID, error) {
+	if a.sink != nil {
+		id := chunk.Sum(plain)
+		return id, a.sink.Chunk(id, plain)
+	}
 	if a.sl.room() < len(plain) {
 		if err := a.pass(); err != nil {
 			return chunk.ID{}, err

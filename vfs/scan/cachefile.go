@@ -28,16 +28,24 @@ type cacheFiles struct {
 	lock  *os.File
 }
 
-// openCache takes the files for this process. dir may be empty: then there is no cache.
+// cacheOf names the files. dir may be empty: then there is no cache.
+func cacheOf(dir, desktop, root string) *cacheFiles {
+	c := &cacheFiles{about: chunk.Sum([]byte(desktop + "\x00" + root))}
+	if dir != "" {
+		c.base = filepath.Join(dir, hex.EncodeToString(c.about[:8]))
+	}
+	return c
+}
+
+// openCache takes the files for this process.
 func openCache(dir, desktop, root string) (*cacheFiles, error) {
-	about := chunk.Sum([]byte(desktop + "\x00" + root))
+	c := cacheOf(dir, desktop, root)
 	if dir == "" {
-		return &cacheFiles{about: about}, nil
+		return c, nil
 	}
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("stat cache: %w", err)
 	}
-	c := &cacheFiles{base: filepath.Join(dir, hex.EncodeToString(about[:8])), about: about}
 	var err error
 	if c.lock, err = os.OpenFile(c.base+".lock", os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("stat cache: %w", err)

@@ -123,6 +123,8 @@ type scan struct {
 	Options
 	session Session
 	cache   *cacheFiles
+	// sink, if set, is told what is found.
+	sink Sink
 	// distrust: the server turned out to lack what a stat cache says it has.
 	distrust bool
 }
@@ -145,11 +147,7 @@ func (s *scan) run(ctx context.Context) (tree Tree, cache *cacheWriter, err erro
 	if err != nil {
 		return tree, nil, err
 	}
-	latest := s.session.Info().Root
-	if s.distrust {
-		latest = cvd.Root{}
-	}
-	sources := s.cache.sources(latest, s.Notice)
+	sources := s.sources()
 	defer func() {
 		for _, src := range sources {
 			if src.err != nil {
@@ -164,6 +162,18 @@ func (s *scan) run(ctx context.Context) (tree Tree, cache *cacheWriter, err erro
 		return tree, nil, err
 	}
 	return Tree{p.asm.root, p.asm.sums, s.Count.Unreadable.Load()}, p.asm.cache, nil
+}
+
+// sources are the stat caches of earlier scans.
+func (s *scan) sources() []*source {
+	if s.sink != nil {
+		return s.known()
+	}
+	latest := s.session.Info().Root
+	if s.distrust {
+		latest = cvd.Root{}
+	}
+	return s.cache.sources(latest, s.Notice)
 }
 
 // openTop opens the root of the scan.
@@ -217,7 +227,7 @@ func (s *scan) pass(rules *rules, root *node, sources []*source) *pass {
 		out: make(chan []item, batchAhead), links: map[[2]uint64]*linked{}, count: s.Count,
 	}
 	p.asm = &assembler{
-		in: p.walk.out, work: p.work, cache: s.cache.create(), since: since{start}, count: s.Count,
+		in: p.walk.out, work: p.work, cache: s.cache.create(), since: since{start}, count: s.Count, sink: s.sink,
 		names: map[[2]uint64]*named{},
 		report: func(path string, err error) {
 			s.Count.Unreadable.Add(1)
