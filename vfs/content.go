@@ -38,6 +38,8 @@ type content struct {
 	part *backing.Partial
 	// refs are the chunks of a ranged file, at their offsets; nil until somebody needs them.
 	refs []placed
+	// tried is set once a clone was tried.
+	tried bool
 }
 
 // Files of which nothing is known yet, or that are native, share one content
@@ -175,10 +177,15 @@ func (f *FS) writeHidden(file *backing.File, p []byte, off uint64, m *backing.Ma
 	if err := writeData(file, p, off, m.Sparse); err != nil {
 		return fmt.Errorf("keeping fetched bytes: %w", err)
 	}
+	return f.restore(file, m, a.Mtime)
+}
+
+// restore sets what a write took: the capabilities, and the time, which was t
+// where the mark says nothing else.
+func (f *FS) restore(file *backing.File, m *backing.Mark, t cvd.Time) error {
 	if err := f.store.RestoreCaps(file, m); err != nil {
 		return fmt.Errorf("keeping capabilities: %w", err)
 	}
-	t := a.Mtime
 	if m.Timed {
 		t = m.Mtime
 	}

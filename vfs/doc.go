@@ -24,6 +24,13 @@
 // its context does. Nothing else waits for the network, and no lock is held while
 // something does.
 //
+// # What the disk holds already
+//
+// Options.Near is asked before the network, by whoever waits and by the
+// background. A large file of which nothing is here yet shares its bytes with one
+// that the disk holds, where the file system can: it is cloned and checked where
+// nobody sees it, and only then cloned into the placeholder.
+//
 // # Locks
 //
 // Node.mu guards how much of a file is here and is held during writes to the

@@ -75,6 +75,9 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 
 // demand hydrates a file of one chunk and notes the wait.
 func (f *FS) demand(ctx context.Context, n *Node) error {
+	if err := f.nearSingle(ctx, n); err != nil {
+		return err
+	}
 	return f.hydrate(ctx, n, func(ctx context.Context, id chunk.ID) ([]byte, error) {
 		start := time.Now()
 		plain, err := f.sched.Demand(ctx, id)

@@ -176,7 +176,7 @@ func gone(err error) bool {
 // are here, with an error for each that is not; what is native, gone, or no
 // file is left as it is. Files of more than one chunk are brought whole.
 func (f *FS) Fill(ctx context.Context, paths []string) []error {
-	b := filler{f: f, errs: make([]error, len(paths))}
+	b := filler{f: f, src: f.sched.Bulk(), errs: make([]error, len(paths))}
 	defer b.forget()
 	for i, p := range paths {
 		b.item = i
@@ -194,7 +194,7 @@ func (f *FS) Fill(ctx context.Context, paths []string) []error {
 // side make the file whole, and may be filled at once: each chunk is fetched for
 // one of them.
 func (f *FS) FillRange(ctx context.Context, path string, off, n uint64) (brought bool, err error) {
-	b := filler{f: f, errs: make([]error, 1)}
+	b := filler{f: f, src: f.sched.Bulk(), errs: make([]error, 1)}
 	defer b.forget()
 	if err := b.add(ctx, path); err != nil {
 		return false, err
@@ -223,13 +223,16 @@ const fillStep = 16 << 20
 // whose neighbours come next as a rule; item is the index of the file at work.
 type filler struct {
 	f     *FS
+	src   chunk.Source
 	at    *Node
 	dir   string
 	nodes []*Node
 	item  int
 	errs  []error
 	ids   []chunk.ID
-	to    []wanted
+	// to is where each of ids goes: equal files are fetched once.
+	to    [][]wanted
+	index map[chunk.ID]int
 	large []largeFile
 	// brought says that something had to be fetched.
 	brought bool
@@ -307,8 +310,16 @@ func (b *filler) find(ctx context.Context, path string) (*Node, error) {
 }
 
 func (b *filler) push(id chunk.ID, keep func(plain []byte) error) {
-	b.ids = append(b.ids, id)
-	b.to = append(b.to, wanted{b.item, keep})
+	i, known := b.index[id]
+	if !known {
+		if b.index == nil {
+			b.index = map[chunk.ID]int{}
+		}
+		i = len(b.ids)
+		b.index[id] = i
+		b.ids, b.to = append(b.ids, id), append(b.to, nil)
+	}
+	b.to[i] = append(b.to[i], wanted{b.item, keep})
 }
 
 func (b *filler) fetch(ctx context.Context) {
@@ -334,25 +345,32 @@ func (b *filler) batch(ctx context.Context) error {
 		return nil
 	}
 	ids, to := b.ids, b.to
-	b.ids, b.to, b.brought = nil, nil, true
-	return b.f.sched.Bulk().Fetch(ctx, ids, func(i int, plain []byte, err error) error {
+	b.ids, b.to, b.index, b.brought = nil, nil, nil, true
+	return b.src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
 			atomic.AddUint64(&b.f.stats.BulkBytes, uint64(len(plain)))
-			err = to[i].keep(plain)
 		}
-		b.note(to[i].item, err)
+		for _, w := range to[i] {
+			if err == nil {
+				b.note(w.item, w.keep(plain))
+			} else {
+				b.note(w.item, err)
+			}
+		}
 		return nil
 	})
 }
 
 // fillRange brings the chunks of a large file that start in [from, to), fillStep at a time.
 func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error {
-	src := b.f.sched.Bulk()
+	if whole, err := b.f.clone(ctx, n); err != nil || whole {
+		return err
+	}
 	for at := from; at < to; at += fillStep {
 		if err := b.f.Quiet(ctx); err != nil {
 			return err
 		}
-		chunks, err := b.f.chunksIn(ctx, n, backing.Range{Start: at, End: min(at+fillStep, to)}, src)
+		chunks, err := b.f.chunksIn(ctx, n, backing.Range{Start: at, End: min(at+fillStep, to)}, b.src)
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,8 @@ type Options struct {
 	Backing, Side string
 	// Demand and Bulk give chunks, over connections of their own.
 	Demand, Bulk chunk.Source
+	// Near, if set, is what this disk holds itself, which is asked first; it may be a Wholes.
+	Near chunk.Source
 	// Root is the desktop. It is read only where the backing directory is new.
 	Root cvd.Root
 	// Deadline is how long a read waits for a source out of reach; default 30 s.
@@ -36,7 +38,9 @@ type FS struct {
 	o     Options
 	store *backing.Store
 	sched *fetch.Scheduler
-	root  *Node
+	// near is Options.Near, for the background.
+	near *near
+	root *Node
 	// past is the desktop's history, nil if it is not shown.
 	past   *history.History
 	hidden sync.Once
@@ -60,19 +64,28 @@ type FS struct {
 	aheadCtx context.Context //nolint:containedctx // the life of the FS
 	aheadEnd context.CancelFunc
 
-	stats  Stats
+	stats  counters
 	missMu sync.Mutex
 	misses []Miss
 }
 
-// Stats counts what was brought over the network, in plain bytes. Read it with atomic loads or through FS.Stats.
+// Stats counts what was brought, in plain bytes.
 type Stats struct {
-	// DemandBytes and DemandCount are what somebody waited for, BulkBytes the rest.
+	// DemandBytes and DemandCount are what somebody waited for of what came over the network, BulkBytes the rest of it.
 	DemandBytes, DemandCount, BulkBytes uint64
+	// NearBytes are what this disk had itself.
+	NearBytes uint64
 	// NativeFiles and NativeBytes are what became native in this run.
 	NativeFiles, NativeBytes uint64
 	// Listed counts directories listed in this run.
 	Listed uint64
+}
+
+// counters are Stats while they are counted, with atomic loads. BulkBytes has what near gave in it.
+type counters struct {
+	Stats
+	// near is what somebody waited for and Options.Near had, and what was cloned.
+	near atomic.Uint64
 }
 
 // Miss is one read or listing that waited for the network.
@@ -92,9 +105,14 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	fo := fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}
+	nearby := &near{Source: o.Near}
+	if o.Near != nil {
+		fo.Near = nearby
+	}
 	f := &FS{
-		o: o, store: store,
-		sched: fetch.New(fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}),
+		o: o, store: store, near: nearby,
+		sched: fetch.New(fo),
 		byIno: map[uint64]*Node{}, byID: map[uint64]*Node{}, lastID: 1,
 	}
 	if o.History != nil {
@@ -165,10 +183,12 @@ func (f *FS) Quiet(ctx context.Context) error { return f.sched.Quiet(ctx) }
 
 // Stats returns the counters.
 func (f *FS) Stats() Stats {
+	near, bulk := f.near.bytes.Load(), atomic.LoadUint64(&f.stats.BulkBytes)
 	s := Stats{
 		DemandBytes: atomic.LoadUint64(&f.stats.DemandBytes),
 		DemandCount: atomic.LoadUint64(&f.stats.DemandCount),
-		BulkBytes:   atomic.LoadUint64(&f.stats.BulkBytes),
+		BulkBytes:   bulk - min(bulk, near), // lists of chunks are in near alone
+		NearBytes:   near + f.stats.near.Load(),
 		NativeFiles: atomic.LoadUint64(&f.stats.NativeFiles),
 		NativeBytes: atomic.LoadUint64(&f.stats.NativeBytes),
 		Listed:      atomic.LoadUint64(&f.stats.Listed),

@@ -25,6 +25,12 @@ func (f *FS) ensureListed(ctx context.Context, n *Node) error {
 	if err != nil || !ok {
 		return err
 	}
+	if plain, ok := f.nearChunk(ctx, m.Tree); ok {
+		if err := f.plant(ctx, n, plain, f.sched.Demanded()); err != nil {
+			return fmt.Errorf("listing %q: %w", f.Path(n), err)
+		}
+		return nil
+	}
 	start := time.Now()
 	plain, err := f.sched.Demand(ctx, m.Tree)
 	if err != nil {

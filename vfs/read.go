@@ -24,6 +24,13 @@ func (h *Handle) Ensure(ctx context.Context, off int64, length int) error {
 	if len(absent) == 0 {
 		return nil
 	}
+	absent, err := h.nearRanges(ctx, absent)
+	if err != nil {
+		return fmt.Errorf("reading %q: %w", h.f.Path(n), err)
+	}
+	if len(absent) == 0 {
+		return nil
+	}
 	if err := h.bring(ctx, absent); err != nil {
 		return fmt.Errorf("reading %q: %w", h.f.Path(n), err)
 	}

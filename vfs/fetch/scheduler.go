@@ -24,6 +24,9 @@ var ErrOffline = errors.New("the source of this file is out of reach")
 type Options struct {
 	// Demand and Bulk are sources with connections of their own.
 	Demand, Bulk chunk.Source
+	// Near, if set, is what this disk holds itself. It is asked before Demand where trees and lists are read, and before
+	// Bulk; what it answers says nothing about whether these do.
+	Near chunk.Source
 	// Deadline is how long a demand is retried while the source is out of reach; default 30 s.
 	Deadline time.Duration
 	// Known is how long a demand waits once the source is known to be offline; default 2 s.
@@ -230,7 +233,7 @@ func (s *Scheduler) Quiet(ctx context.Context) error {
 }
 
 // Demanded is the demand side as a chunk.Source, for reading trees and lists.
-func (s *Scheduler) Demanded() chunk.Source { return demanded{s} }
+func (s *Scheduler) Demanded() chunk.Source { return chunk.First(s.o.Near, demanded{s}) }
 
 type demanded struct{ s *Scheduler }
 
@@ -249,7 +252,7 @@ func (d demanded) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byt
 
 // Bulk is the background side. Its errors are the source's own: whoever works
 // in the background decides itself when to come back.
-func (s *Scheduler) Bulk() chunk.Source { return bulk{s} }
+func (s *Scheduler) Bulk() chunk.Source { return chunk.First(s.o.Near, bulk{s}) }
 
 type bulk struct{ s *Scheduler }
 

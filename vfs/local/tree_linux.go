@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 
@@ -11,26 +10,20 @@ import (
 )
 
 // tree is the directory whose files are read.
-type tree struct{ fd int }
+type tree struct{ top *os.File }
 
 func openTree(path string) (*tree, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return &tree{fd}, nil
+	top, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	return &tree{top}, err
 }
 
-func (t *tree) close() { _ = unix.Close(t.fd) }
+func (t *tree) close() { _ = t.top.Close() }
 
 // open opens a regular file by its path below the tree. The way leads over no symlink, and not to another file system
 // or mount: behind one might be what this process itself serves. What is there is looked at before it is opened, for to
 // open a device may do something.
 func (t *tree) open(path string) (*os.File, error) {
-	pin, err := unix.Openat2(t.fd, path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
-	})
+	pin, err := t.pin(path)
 	if err != nil {
 		return nil, err
 	}
@@ -52,4 +45,19 @@ func (t *tree) open(path string) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// pin holds what lies at path without opening it.
+func (t *tree) pin(path string) (pin int, err error) {
+	raw, err := t.top.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	var failed error
+	err = raw.Control(func(top uintptr) { pin, failed = unix.Openat2(int(top), path, &how) })
+	return pin, errors.Join(err, failed)
 }
