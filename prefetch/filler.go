@@ -22,6 +22,14 @@ type RangeFiller interface {
 	FillRange(ctx context.Context, it Item, off, n uint64) error
 }
 
+// A NearFiller knows what the disk holds already. FillNear is given all work in the order of the plan, before any of it
+// is asked of the link; it makes native what it can and marks those items so. The link goes on meanwhile with what came
+// before.
+type NearFiller interface {
+	Filler
+	FillNear(ctx context.Context, w Work)
+}
+
 // Yielder is a Filler that knows demand: before each batch, Quiet returns as soon as nobody waits for bytes.
 type Yielder interface {
 	Filler

@@ -40,6 +40,7 @@ type Runner struct {
 	filler Filler
 	ranges RangeFiller // nil if it is none
 	quiet  Yielder     // nil if it is none
+	near   NearFiller  // nil if it is none
 	o      Options
 }
 
@@ -56,6 +57,7 @@ func NewRunner(plan *Plan, filler Filler, o Options) *Runner {
 	r := &Runner{plan: plan, filler: filler, o: o}
 	r.ranges, _ = filler.(RangeFiller)
 	r.quiet, _ = filler.(Yielder)
+	r.near, _ = filler.(NearFiller)
 	return r
 }
 
@@ -96,6 +98,9 @@ func (s *run) planAhead(ctx context.Context) {
 		out := planned{Work: w, trouble: err}
 		if err == nil {
 			wait.reset()
+			if s.near != nil {
+				s.near.FillNear(ctx, w)
+			}
 			s.send(ctx, out)
 			continue
 		}
