@@ -39,7 +39,7 @@ func (a *app) agent(ctx context.Context, c *remote.Client, d *device) error {
 		if target == w {
 			continue // a mount, which somebody asked for by hand
 		}
-		s := &streaming{target: target, client: c, shown: a.shown(), deadline: 30 * time.Second, show: func(status) {}}
+		s := &streaming{app: a, target: target, client: c, shown: a.shown(), deadline: 30 * time.Second, show: func(status) {}}
 		g.Go(func() error {
 			a.resume(ctx, s)
 			return nil

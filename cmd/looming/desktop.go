@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/looming-project/looming/pivot"
@@ -28,6 +29,8 @@ type wanted struct {
 	Root     cvd.Root       `json:"root"`
 	Files    uint64         `json:"files"`
 	Bytes    uint64         `json:"bytes"`
+	// Reuse are the trees whose files are used again, where some were named.
+	Reuse []string `json:"reuse,omitempty"`
 }
 
 // wantedFile and stateDir lie in the work directory.
@@ -56,17 +59,31 @@ func choose(ctx context.Context, c *remote.Client, work, name, snapshot string) 
 	if err != nil {
 		return wanted{}, fmt.Errorf("snapshot of desktop %q: %w", name, err)
 	}
-	w := wanted{name, s.ID, s.Root, s.Files, s.Bytes}
-	if b, err = json.Marshal(w); err != nil {
-		return w, err
-	}
+	w := wanted{CVD: name, Snapshot: s.ID, Root: s.Root, Files: s.Files, Bytes: s.Bytes}
 	if err := durable.MkdirAll(work, 0o700); err != nil {
 		return w, err
 	}
 	if err := os.Chmod(work, 0o700); err != nil { // placeholders are not for others to read
 		return w, fmt.Errorf("keeping others out of %s: %w", work, err)
 	}
-	return w, durable.WriteFile(path, append(b, '\n'), 0o600)
+	return w, w.keep(work)
+}
+
+func (w *wanted) keep(work string) error {
+	b, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(work, wantedFile), append(b, '\n'), 0o600)
+}
+
+// reusing has the same trees used again when the same desktop goes on here.
+func (w *wanted) reusing(work string, paths []string) error {
+	if len(paths) == 0 || slices.Equal(paths, w.Reuse) {
+		return nil
+	}
+	w.Reuse = paths
+	return w.keep(work)
 }
 
 func begun(path string, b []byte, name, snapshot string) (w wanted, err error) {
@@ -104,6 +121,8 @@ type desktop struct {
 	f      *vfs.FS
 	m      mounted
 	learnt *learner
+	// reuse is what this disk holds already, nil if that is not asked.
+	reuse *reuse
 }
 
 // mounted is what the system's host gives.
@@ -113,13 +132,14 @@ type mounted interface {
 	Detach() error
 }
 
-// openDesktop opens the desktop w with its backing directory and shows it at dir.
-func openDesktop(ctx context.Context, c *remote.Client, w wanted, backing, side, dir string, deadline time.Duration) (*desktop, error) {
-	d := &desktop{wanted: w, dir: dir, client: c, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}
+// openDesktop opens the desktop w with its backing directory and shows it at dir; held, if set, is what this disk has of it.
+func openDesktop(ctx context.Context, c *remote.Client, w wanted, held *reuse, backing, side, dir string, deadline time.Duration) (*desktop, error) {
+	d := &desktop{wanted: w, dir: dir, client: c, reuse: held, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}
 	var err error
 	d.f, err = vfs.Open(ctx, vfs.Options{
 		Backing: backing, Side: side, Root: w.Root, Deadline: deadline, Used: d.learnt.used,
 		Demand: c.Source(remote.Demand), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
+		Near: held.near(),
 	})
 	if err != nil {
 		return nil, err

@@ -36,7 +36,10 @@ func convert(items []vfs.Item) []prefetch.Item {
 }
 
 // filler brings what the planner wants.
-type filler struct{ f *vfs.FS }
+type filler struct {
+	f    *vfs.FS
+	held *reuse
+}
 
 // Fill implements prefetch.Filler.
 func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
@@ -56,6 +59,22 @@ func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
 		return &prefetch.Partial{Errs: errs}
 	}
 	return ctx.Err()
+}
+
+// FillNear implements prefetch.NearFiller. What nobody has asked for yet waits until it is known what this disk holds;
+// what is used first does not. An error is found again by whoever fills or verifies what is left.
+func (b filler) FillNear(ctx context.Context, w prefetch.Work) {
+	if b.held.near() == nil || w.Stage == prefetch.RestStage && b.held.wait(ctx) != nil || b.f.Quiet(ctx) != nil {
+		return
+	}
+	paths := make([]string, len(w.Items))
+	for i := range w.Items {
+		paths[i] = w.Items[i].Path
+	}
+	whole, _ := b.f.FillNear(ctx, paths)
+	for i := range whole {
+		w.Items[i].Native = w.Items[i].Native || whole[i]
+	}
 }
 
 // FillRange implements prefetch.RangeFiller.

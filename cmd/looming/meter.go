@@ -30,20 +30,22 @@ const (
 )
 
 // status is what `looming status` and `looming stream` say of a stream. The JSON
-// form is wire.Progress with two more fields.
+// form is wire.Progress with three more fields.
 type status struct {
 	wire.Progress
-	// Seconds since the stream began, Crossed the bytes that came over the network.
-	Seconds float64 `json:"seconds"`
-	Crossed uint64  `json:"crossed"`
+	// Seconds since the stream began, Crossed the bytes that came over the network,
+	// FromDisk those of files and trees that this disk held already.
+	Seconds  float64 `json:"seconds"`
+	Crossed  uint64  `json:"crossed"`
+	FromDisk uint64  `json:"from_disk"`
 }
 
 // summary is one line for a person.
 func (s *status) summary() string {
 	switch s.Phase {
 	case phaseNative:
-		return fmt.Sprintf("%s is native: %s of files, %s over the network, %.1f s", s.Target,
-			humanize.Bytes(s.BytesDone), humanize.Bytes(s.Crossed), s.Seconds)
+		return fmt.Sprintf("%s is native: %s of files, %s over the network, %s from this disk, %.1f s", s.Target,
+			humanize.Bytes(s.BytesDone), humanize.Bytes(s.Crossed), humanize.Bytes(s.FromDisk), s.Seconds)
 	case phaseStopped:
 		return fmt.Sprintf("%s: stopped at %s of %s; the same command goes on", s.Target,
 			humanize.Bytes(s.BytesDone), humanize.Bytes(s.BytesTotal))
@@ -139,7 +141,7 @@ func (m *meter) wire() wire.Progress {
 }
 
 func (m *meter) status() status {
-	s := status{Progress: m.wire(), Seconds: time.Since(m.started).Seconds()}
+	s := status{Progress: m.wire(), Seconds: time.Since(m.started).Seconds(), FromDisk: m.d.f.Stats().NearBytes}
 	for _, c := range []remote.Class{remote.Demand, remote.Bulk} {
 		in, _ := m.d.client.Crossed(c)
 		s.Crossed += in

@@ -69,7 +69,7 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err := durable.MkdirAll(point, 0o755); err != nil {
 		return err
 	}
-	d, err := openDesktop(ctx, c, w, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.deadline)
+	d, err := openDesktop(ctx, c, w, nil, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.deadline)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ import (
 type restoring struct {
 	*app
 	cvd, snapshot, to string
-	paths             []string
+	paths, reuse      []string
 }
 
 // restored is what `looming restore --output json` prints.
@@ -37,7 +37,10 @@ type restored struct {
 	Files    uint64   `json:"files"`
 	Dirs     uint64   `json:"dirs"`
 	Bytes    uint64   `json:"bytes"`
-	Seconds  float64  `json:"seconds"`
+	// FromDisk is what this disk held already, Crossed what came over the network.
+	FromDisk uint64  `json:"from_disk"`
+	Crossed  uint64  `json:"crossed"`
+	Seconds  float64 `json:"seconds"`
 	// Failed are files that could not be restored, or not with all their attributes; up to 1000 of them.
 	Failed []unreadable `json:"failed"`
 }
@@ -52,7 +55,11 @@ its last name; PATH is as in the snapshot, from its root on. The root itself, /,
 exists is overwritten. A path appears when all of it is there and on the disk. In a mount, MOUNTPOINT/.snapshots has
 the same snapshots under their names, for any program to read.
 
-With --output json the document has snapshot, cvd, restored (paths), files, dirs, bytes, seconds and failed.`,
+What this disk holds already is not fetched: files, and parts of files, of the trees that --reuse names are used again,
+whatever their names, and verified. These are looked through first; without --reuse, what is known from earlier is used.
+
+With --output json the document has snapshot, cvd, restored (paths), files, dirs, bytes, from_disk, crossed, seconds and
+failed.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.paths = args
@@ -62,6 +69,7 @@ With --output json the document has snapshot, cvd, restored (paths), files, dirs
 	f := cmd.Flags()
 	f.StringVar(&r.cvd, "cvd", "", "the desktop's `name` (default: the device's)")
 	f.StringVar(&r.snapshot, "snapshot", "", snapshotUsage)
+	f.StringArrayVar(&r.reuse, "reuse", nil, "`directory` whose files are used again, such as /; may be repeated; none: nothing is")
 	f.StringVar(&r.to, "to", ".", "`directory` into which it is written")
 	return cmd
 }
@@ -77,7 +85,12 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	}
 	p := r.newProgress()
 	defer p.end()
-	w := &restorer{src: c.Source(remote.Bulk), began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}, Failed: []unreadable{}}}
+	held, err := r.held(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.close()
+	w := &restorer{src: chunk.First(held.near(), c.Source(remote.Bulk)), held: held, began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}, Failed: []unreadable{}}}
 	top, err := cvd.ReadRoot(ctx, w.src, snap.Root)
 	if err != nil {
 		return err
@@ -93,14 +106,29 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	}
 	p.end()
 	w.doc.Seconds = time.Since(began).Seconds()
+	w.doc.FromDisk += held.Given()
+	w.doc.Crossed, _ = c.Crossed(remote.Bulk)
 	err = r.print(w.doc, func() {
-		fmt.Fprintf(r.out, "restored %s files (%s) from snapshot %s in %.1f s\n",
-			humanize.Comma(int64(w.doc.Files)), humanize.Bytes(w.doc.Bytes), w.doc.Snapshot, w.doc.Seconds)
+		fmt.Fprintf(r.out, "restored %s files (%s; %s over the network, %s from this disk) from snapshot %s in %.1f s\n",
+			humanize.Comma(int64(w.doc.Files)), humanize.Bytes(w.doc.Bytes), humanize.Bytes(w.doc.Crossed), humanize.Bytes(w.doc.FromDisk),
+			w.doc.Snapshot, w.doc.Seconds)
 	})
 	if err == nil && len(w.doc.Failed) > 0 {
 		return exit.Reported(w.failed)
 	}
 	return err
+}
+
+// held opens what this disk holds already. Trees that were named are indexed now, for nothing goes on beside.
+func (r *restoring) held(ctx context.Context) (*reuse, error) {
+	held, err := r.openReuse(r.reuse, "")
+	if err != nil || len(r.reuse) == 0 {
+		return held, err
+	}
+	if err := held.run(ctx, func(ctx context.Context) error { return ctx.Err() }); err != nil {
+		return nil, errors.Join(err, held.close())
+	}
+	return held, ctx.Err()
 }
 
 // find looks a path of a snapshot up.
@@ -127,6 +155,7 @@ func find(ctx context.Context, src chunk.Source, at *cvd.Entry, name string) (*c
 // restorer writes entries of a snapshot to disk.
 type restorer struct {
 	src   chunk.Source
+	held  *reuse
 	began time.Time
 	shown *progress
 	doc   restored

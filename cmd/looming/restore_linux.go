@@ -180,6 +180,11 @@ func (x *writer) begin(dir *openDir, e *cvd.Entry) error {
 		return err
 	}
 	o := &openFile{f: f, e: e, dir: dir}
+	if x.adopt(f, e) {
+		dir.refs++
+		x.open = append(x.open, o)
+		return nil
+	}
 	if o.refs, err = cvd.ChunksOf(x.ctx, x.src, e.Size, &e.Content); err == nil {
 		err = f.Truncate(e.Size)
 	}
@@ -190,6 +195,23 @@ func (x *writer) begin(dir *openDir, e *cvd.Entry) error {
 	x.open = append(x.open, o)
 	x.size += e.Size
 	return nil
+}
+
+// adopt has a large file share the bytes of one that this disk holds, if it can.
+func (x *writer) adopt(f *backing.File, e *cvd.Entry) bool {
+	if e.Size <= chunk.WholeMax {
+		return false
+	}
+	src, err := x.held.Whole(e.Content.ID, e.Size)
+	if err != nil {
+		return false
+	}
+	defer src.Close()
+	if f.Adopt(x.ctx, src, e.Size, e.Content.ID) != nil {
+		return false
+	}
+	x.doc.FromDisk += e.Size
+	return true
 }
 
 // finish closes a file, and removes it unless its bytes arrived: what is not whole is not left under its name.

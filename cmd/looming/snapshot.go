@@ -136,6 +136,9 @@ func (s *snapshotting) run(ctx context.Context, c *remote.Client, d *device) err
 		return fmt.Errorf("snapshot of %s: %w", s.root, err)
 	}
 	s.tell("done", "")
+	if s.opts.Placeholders == nil {
+		s.app.trees().add(s.opts.Root, s.opts.CVD)
+	}
 	return s.result(res)
 }
 

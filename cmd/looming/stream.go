@@ -23,6 +23,8 @@ type streaming struct {
 	cvd, snapshot string
 	target        string
 	noPivot       bool
+	reuse         []string
+	app           *app
 	deadline      time.Duration
 	client        *remote.Client
 	shown         shown
@@ -30,13 +32,17 @@ type streaming struct {
 }
 
 func streamCommand(app *app) *cobra.Command {
-	s := &streaming{}
+	s := &streaming{app: app}
 	cmd := &cobra.Command{
 		Use:   "stream TARGET",
 		Short: "show a desktop at TARGET at once, fill it in the background, and make TARGET the desktop",
 		Long: `stream mounts a desktop at TARGET, an empty directory or a name that is free. Files can be opened at once: what is
 not here is fetched when it is read, the rest in the background, in the order in which it is used. When all is here
 the mount steps aside and TARGET is an ordinary directory. Interrupted at any moment, the same command goes on.
+
+What this disk holds already is not fetched: files, and parts of files, of the trees that --reuse names are used again,
+whatever their names; without it, those of directories of which this machine took a snapshot, and of its other desktops.
+Nothing is changed there, and everything that is used is verified. In the status, from_disk counts it.
 
 Until the mount steps aside the desktop's snapshots are there as well, as with mount: TARGET/.snapshots/NAME.`,
 		Args: cobra.ExactArgs(1),
@@ -52,6 +58,7 @@ Until the mount steps aside the desktop's snapshots are there as well, as with m
 	f.StringVar(&s.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
 	f.StringVar(&s.snapshot, "snapshot", "", snapshotUsage)
 	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until `looming pivot` or an interrupt")
+	f.StringArrayVar(&s.reuse, "reuse", nil, "`directory` whose files are used again, such as /; may be repeated; none: nothing is")
 	f.DurationVar(&s.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
 	return cmd
 }
@@ -95,11 +102,32 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	if err := durable.MkdirAll(side, 0o700); err != nil {
 		return status{}, err
 	}
-	d, err := openDesktop(ctx, s.client, w, l.Backing, side, l.Target, s.deadline)
+	held, err := s.held(l.Work, &w)
+	if err != nil {
+		return status{}, err
+	}
+	defer held.close()
+	d, err := openDesktop(ctx, s.client, w, held, l.Backing, side, l.Target, s.deadline)
 	if err != nil {
 		return status{}, err
 	}
 	return s.serve(ctx, d, l)
+}
+
+// held opens what this disk holds already.
+func (s *streaming) held(work string, w *wanted) (*reuse, error) {
+	paths := s.reuse
+	if len(paths) == 0 {
+		paths = w.Reuse
+	}
+	held, err := s.app.openReuse(paths, work)
+	if err != nil || len(s.reuse) == 0 {
+		return held, err
+	}
+	if err := w.reusing(work, held.named()); err != nil {
+		return nil, errors.Join(err, held.close())
+	}
+	return held, nil
 }
 
 // prepare makes the target a place where the desktop can be shown.
@@ -140,6 +168,7 @@ func (s *streaming) serve(ctx context.Context, d *desktop, l pivot.Layout) (stat
 	defer stop()
 	background, ctx := errgroup.WithContext(ctx)
 	background.Go(func() error { return d.f.Run(ctx) })
+	background.Go(func() error { return d.reuse.run(ctx, d.f.Quiet) })
 	background.Go(func() error { return d.learnt.run(ctx) })
 	background.Go(func() error { return m.run(ctx, s.show) })
 	background.Go(func() error { return m.tell(ctx) })
@@ -186,9 +215,18 @@ func (s *streaming) leave(d *desktop, m *meter, err error, pivoted bool) (status
 func (s *streaming) fill(ctx context.Context, d *desktop, plan *prefetch.Plan, learnt bool, m *meter) error {
 	if learnt { // what is used first comes before the list of all there is
 		list, ctx := errgroup.WithContext(ctx)
-		list.Go(func() error { return s.list(ctx, d, m) })
+		list.Go(func() error {
+			if err := d.reuse.wait(ctx); err != nil {
+				return err
+			}
+			return s.list(ctx, d, m)
+		})
 		list.Go(func() error { return s.bring(ctx, d, plan, m) })
 		return list.Wait()
+	}
+	m.phase(phaseListing, "looking at what this disk holds already")
+	if err := d.reuse.wait(ctx); err != nil {
+		return err
 	}
 	m.phase(phaseListing, "")
 	if err := s.list(ctx, d, m); err != nil {
@@ -215,7 +253,7 @@ func (s *streaming) list(ctx context.Context, d *desktop, m *meter) error {
 
 func (s *streaming) bring(ctx context.Context, d *desktop, plan *prefetch.Plan, m *meter) error {
 	o := prefetch.Options{Files: d.Files, Bytes: d.Bytes, Report: m.prefetched}
-	if err := prefetch.NewRunner(plan, filler{d.f}, o).Run(ctx); err != nil {
+	if err := prefetch.NewRunner(plan, filler{d.f, d.reuse}, o).Run(ctx); err != nil {
 		return fmt.Errorf("filling %s: %w", d.dir, err)
 	}
 	return d.f.Settle()
@@ -238,6 +276,7 @@ func (s *streaming) end(ctx context.Context, d *desktop, l pivot.Layout, m *mete
 	if err == nil {
 		pivoted.Store(true)
 		s.shown.remove(l.Work)
+		s.app.trees().add(l.Target, d.CVD)
 	}
 	if res.Unmounted {
 		d.m = nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -94,10 +95,15 @@ type Streaming struct {
 	Rate, ETA     float64
 	Seconds       float64
 	Crossed       uint64
+	FromDisk      uint64 `json:"from_disk"`
 }
 
-// Stream begins to stream a desktop to target and returns when it is mounted.
+// Stream begins to stream a desktop to target and returns when it is mounted. Unless args say otherwise all of it comes
+// from the server: the machine that took the snapshot would find it on its own disk.
 func (e *Endpoint) Stream(ctx context.Context, cvd, target string, args ...string) (*Process, error) {
+	if !slices.Contains(args, "--reuse") {
+		args = append(args, "--reuse", "none")
+	}
 	return e.show(ctx, target, append([]string{"stream", "--cvd", cvd, target}, args...)...)
 }
 
