@@ -20,6 +20,8 @@ brings() {
 	acl) command -v getfacl ;;
 	attr) command -v getfattr ;;
 	e2fsprogs) PATH=$PATH:/usr/sbin:/sbin command -v mkfs.ext4 ;;
+	btrfs-progs) PATH=$PATH:/usr/sbin:/sbin command -v mkfs.btrfs ;;
+	xfsprogs) PATH=$PATH:/usr/sbin:/sbin command -v mkfs.xfs ;;
 	util-linux) command -v mount ;;
 	*) command -v "$1" ;;
 	esac >/dev/null
@@ -70,7 +72,7 @@ need_fuse() {
 
 # All that the tests use beside Go.
 need_for_tests() {
-	need git gcc libc6-dev util-linux postgresql chromium mmdebstrap rsync acl attr e2fsprogs
+	need git gcc libc6-dev util-linux postgresql chromium mmdebstrap rsync acl attr e2fsprogs btrfs-progs xfsprogs
 	need_fuse
 }
 

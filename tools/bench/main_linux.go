@@ -40,7 +40,7 @@ func start(ctx context.Context) error {
 	b := bench{}
 	var only string
 	flag.StringVar(&b.tree, "tree", "", "the `directory` that is the desktop")
-	flag.StringVar(&b.second, "second", "", "the `directory` of a similar machine, for stored")
+	flag.StringVar(&b.second, "second", "", "the `directory` of a similar machine, for stored and reuse")
 	flag.StringVar(&b.work, "work", "/var/tmp/looming-bench", "`directory` for everything that is made")
 	flag.IntVar(&b.runs, "runs", 3, "`how often` each is measured; the median counts")
 	flag.StringVar(&only, "only", "", "`rows` to measure, by name: "+strings.Join(names(), ",")+"; tenfold only if named")
@@ -69,6 +69,7 @@ var rows = []row{
 	{name: "unchanged", measure: (*bench).unchanged},
 	{name: "stored", measure: (*bench).stored},
 	{name: "stream", measure: (*bench).stream},
+	{name: "reuse", measure: (*bench).reuse},
 	{name: "firstbyte", measure: (*bench).firstByte},
 	{name: "native", measure: (*bench).native},
 	{name: "walk", measure: (*bench).walk},
