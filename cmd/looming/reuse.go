@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -24,9 +26,17 @@ type reuse struct {
 	app   *app
 	trees []reused
 	*local.Source
-	// ready is closed when all indexes are made, or have failed.
-	ready chan struct{}
+	// ready is closed when all indexes are made, or have failed, or after patience.
+	ready    chan struct{}
+	patience time.Duration
 }
+
+// Trees that nobody named are not waited for any longer than this: to read them may take longer than to fetch what they
+// hold. Those that were named are meant.
+const (
+	patienceNamed = 24 * time.Hour
+	patienceKnown = time.Minute
+)
 
 // reused is one tree.
 type reused struct {
@@ -37,7 +47,10 @@ type reused struct {
 // openReuse opens the trees at paths; without any, those that this machine knows,
 // but for what the work directory own holds.
 func (a *app) openReuse(paths []string, own string) (*reuse, error) {
-	r := &reuse{app: a, ready: make(chan struct{})}
+	r := &reuse{app: a, ready: make(chan struct{}), patience: patienceKnown}
+	if len(paths) > 0 {
+		r.patience = patienceNamed
+	}
 	works, err := a.shown().all()
 	if err != nil {
 		return nil, err
@@ -123,7 +136,7 @@ func (r *reuse) named() []string {
 	return paths
 }
 
-// wait returns when all is indexed.
+// wait returns when all is indexed, or has taken too long.
 func (r *reuse) wait(ctx context.Context) error {
 	select {
 	case <-r.ready:
@@ -136,7 +149,9 @@ func (r *reuse) wait(ctx context.Context) error {
 // run makes the indexes; quiet returns when nobody waits for bytes. A tree that
 // cannot be indexed costs fetches and is no error.
 func (r *reuse) run(ctx context.Context, quiet func(context.Context) error) error {
-	defer close(r.ready)
+	ready := sync.OnceFunc(func() { close(r.ready) })
+	defer ready()
+	defer time.AfterFunc(r.patience, ready).Stop()
 	works, err := r.app.shown().all()
 	if err != nil {
 		slog.Warn("which desktops are mounted here is not known", "err", err)

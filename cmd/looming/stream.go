@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -117,8 +118,8 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 // held opens what this disk holds already.
 func (s *streaming) held(work string, w *wanted) (*reuse, error) {
 	paths := s.reuse
-	if len(paths) == 0 {
-		paths = w.Reuse
+	if len(paths) == 0 { // what is gone since then is no reason to stop
+		paths = slices.DeleteFunc(slices.Clone(w.Reuse), func(p string) bool { return p != noReuse && !isDir(p) })
 	}
 	held, err := s.app.openReuse(paths, work)
 	if err != nil || len(s.reuse) == 0 {
