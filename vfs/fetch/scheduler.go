@@ -1,10 +1,22 @@
 // Package fetch brings chunks in the order in which they matter: what somebody
-// waits for first, on a source of its own, then read-ahead, then the background.
+// waits for first, then what he will want next, then the background, each on a
+// source of its own.
 //
-// A demand never joins a background fetch: it asks again on its own connection,
-// and whichever answer comes first is used. That wastes at most the chunks that
-// both had under way, and spares the demand everything queued before its chunk.
-// Demands for one chunk are one fetch.
+// # Who joins whom
+//
+// Demands for one chunk are one fetch. So are a demand and a fetch ahead: reading
+// ahead follows a demand closely, and paying twice would cost what it is to save.
+// But a fetch ahead is one request for many chunks, and a demand must not wait for
+// what lies in front of its own: it waits where the line brings that within about
+// one round trip, and where the request is not silent for too long. Else it asks
+// for itself, on its own connection, and the chunk is the demand's from then on.
+//
+// A demand never joins the background. When the background's answer will come is
+// not known: its requests are larger, it gives way, and the line may stand. A
+// demand that waits there for one round trip and then asks for itself waits two,
+// and one in a hundred may not wait a quarter longer. What is paid twice is at
+// most what both have under way: the background gives way before each request, so
+// that is one request's worth for a demand that falls into it, and nothing else.
 package fetch
 
 import (
@@ -22,10 +34,10 @@ var ErrOffline = errors.New("the source of this file is out of reach")
 
 // Options of a Scheduler. The zero value of each field but the sources works.
 type Options struct {
-	// Demand and Bulk are sources with connections of their own.
-	Demand, Bulk chunk.Source
+	// Demand, Ahead and Bulk are sources with connections of their own. Ahead is Demand where it is nil.
+	Demand, Ahead, Bulk chunk.Source
 	// Near, if set, is what this disk holds itself. It is asked before Demand where trees and lists are read, and before
-	// Bulk; what it answers says nothing about whether these do.
+	// Ahead and Bulk; what it answers says nothing about whether these do.
 	Near chunk.Source
 	// Deadline is how long a demand is retried while the source is out of reach; default 30 s.
 	Deadline time.Duration
@@ -33,15 +45,46 @@ type Options struct {
 	Known time.Duration
 }
 
+// Want is a chunk that somebody wants, and what is to become of it.
+type Want struct {
+	ID chunk.ID
+	// Size is about how many bytes it has.
+	Size uint64
+	// With is how many bytes somebody waits for together, this chunk's among them.
+	With uint64
+	// Absent, if set, says whether it is still wanted. It is asked when nobody else
+	// is fetching the chunk any more: whoever was has kept it before.
+	Absent func() bool
+	// Keep gets the bytes, which are valid until it returns. Its error is the fetch's.
+	Keep func(plain []byte) error
+}
+
+func (w *Want) keep(plain []byte) error {
+	if w.Keep == nil {
+		return nil
+	}
+	return w.Keep(plain)
+}
+
+func (w *Want) absent() bool { return w.Absent == nil || w.Absent() }
+
 // Scheduler is safe for concurrent use.
 type Scheduler struct {
 	o Options
 
 	mu      sync.Mutex
 	flights map[chunk.ID]*flight
-	waiting int
-	// quiet is closed and replaced when waiting falls to 0.
+	// waiting is how many demands are under way, sweeping how many requests ahead.
+	waiting, sweeping int
+	// quiet is closed and replaced when both fall to 0.
 	quiet chan struct{}
+	// used is how many bytes may be under way ahead, by what was allowed; room is
+	// closed and replaced when it falls.
+	used uint64
+	room chan struct{}
+	line line
+	// probe is what goes alone, so that the line's delay can be measured.
+	probe *Allowance
 	// down is since when the demand source has not answered; zero while it does.
 	down  time.Time
 	cause error
@@ -49,10 +92,18 @@ type Scheduler struct {
 	heard time.Time
 }
 
+// flight is a chunk under way. It is kept where it belongs before done is closed.
 type flight struct {
 	done  chan struct{}
 	plain []byte
 	err   error
+
+	// of is the request ahead that it is a part of, nil for a demand; before is how
+	// many bytes of it come first. joined says that somebody waits for the bytes.
+	of     *request
+	before uint64
+	size   uint64
+	joined bool
 }
 
 // New returns a Scheduler.
@@ -63,46 +114,113 @@ func New(o Options) *Scheduler {
 	if o.Known == 0 {
 		o.Known = 2 * time.Second
 	}
-	return &Scheduler{o: o, flights: map[chunk.ID]*flight{}, quiet: make(chan struct{})}
+	if o.Ahead == nil {
+		o.Ahead = o.Demand
+	}
+	o.Ahead = chunk.First(o.Near, o.Ahead)
+	return &Scheduler{o: o, flights: map[chunk.ID]*flight{}, quiet: make(chan struct{}), room: make(chan struct{})}
 }
 
 // Demand fetches a chunk that somebody waits for. The bytes are shared: do not change them.
 func (s *Scheduler) Demand(ctx context.Context, id chunk.ID) ([]byte, error) {
+	return s.demand(ctx, &Want{ID: id})
+}
+
+// Bring is Demand for a chunk that is kept.
+func (s *Scheduler) Bring(ctx context.Context, w Want) error {
+	_, err := s.demand(ctx, &w)
+	return err
+}
+
+func (s *Scheduler) demand(ctx context.Context, w *Want) ([]byte, error) {
 	s.enter()
 	defer s.leave()
-	for {
-		f, leader := s.join(id)
+	deadline := time.Now().Add(s.patience())
+	for alone := false; ; {
+		f, leader := s.join(w, alone)
 		if leader {
-			f.plain, f.err = s.retry(ctx, id)
-			s.finish(id, f)
-			return f.plain, f.err
+			return s.lead(ctx, w, f, deadline)
 		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
-			return f.plain, f.err
+		switch err := s.await(ctx, f); {
+		case errors.Is(err, errSilent):
+			alone = true
+		case err != nil:
+			return nil, err
+		case f.err == nil:
+			return f.plain, w.keep(f.plain)
+		case !f.askAgain():
+			return nil, f.err
 		}
 	}
 }
 
-func (s *Scheduler) join(id chunk.ID) (f *flight, leader bool) {
+// lead fetches for everybody who waits for the chunk.
+func (s *Scheduler) lead(ctx context.Context, w *Want, f *flight, deadline time.Time) (plain []byte, err error) {
+	defer s.finish(w.ID, f)
+	if !w.absent() {
+		f.err = errPassed
+		return nil, nil
+	}
+	if f.plain, f.err = s.retry(ctx, w.ID, deadline); f.err != nil {
+		return nil, f.err
+	}
+	return f.plain, w.keep(f.plain)
+}
+
+// errPassed has whoever joined a flight ask for himself.
+var errPassed = errors.New("a request for others did not bring it")
+
+// askAgain says that an error is only of whoever was asking.
+func (f *flight) askAgain() bool {
+	return errors.Is(f.err, errPassed) || errors.Is(f.err, context.Canceled) || errors.Is(f.err, context.DeadlineExceeded)
+}
+
+// join returns the flight of a chunk, with leader set if it is the caller's to
+// fetch; alone says that the caller waits for no request ahead any more.
+func (s *Scheduler) join(w *Want, alone bool) (f *flight, leader bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f = s.flights[id]; f != nil {
+	if f = s.flights[w.ID]; f != nil && (f.of == nil || !alone && s.soonLocked(f, w.With)) {
+		f.joined = true
 		return f, false
 	}
 	f = &flight{done: make(chan struct{})}
-	s.flights[id] = f
+	s.flights[w.ID] = f
 	return f, true
 }
 
+// errSilent says that what was joined does not come.
+var errSilent = errors.New("no answer to a request ahead")
+
+// await returns when a flight has ended, or is not to be waited for.
+func (s *Scheduler) await(ctx context.Context, f *flight) error {
+	var silent <-chan time.Time
+	if f.of != nil {
+		t := time.NewTimer(s.within(f))
+		defer t.Stop()
+		silent = t.C
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-silent:
+		return errSilent
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// finish ends a flight. One that was taken over is not in the table any more.
 func (s *Scheduler) finish(id chunk.ID, f *flight) {
 	s.mu.Lock()
-	delete(s.flights, id)
+	s.finishLocked(id, f)
 	s.mu.Unlock()
+}
+
+func (s *Scheduler) finishLocked(id chunk.ID, f *flight) {
+	if s.flights[id] == f {
+		delete(s.flights, id)
+	}
 	close(f.done)
 }
 
@@ -114,16 +232,21 @@ func (s *Scheduler) enter() {
 
 func (s *Scheduler) leave() {
 	s.mu.Lock()
-	if s.waiting--; s.waiting == 0 {
-		close(s.quiet)
-		s.quiet = make(chan struct{})
-	}
+	s.waiting--
+	s.calmLocked()
 	s.mu.Unlock()
 }
 
+// calmLocked tells whoever waits for quiet.
+func (s *Scheduler) calmLocked() {
+	if s.waiting+s.sweeping == 0 {
+		close(s.quiet)
+		s.quiet = make(chan struct{})
+	}
+}
+
 // retry asks the demand source until it answers or the deadline is over.
-func (s *Scheduler) retry(ctx context.Context, id chunk.ID) ([]byte, error) {
-	deadline := time.Now().Add(s.patience())
+func (s *Scheduler) retry(ctx context.Context, id chunk.ID, deadline time.Time) ([]byte, error) {
 	damaged := false
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		plain, err := s.once(ctx, id, deadline)
@@ -215,11 +338,11 @@ func (s *Scheduler) Waiting() int {
 	return s.waiting
 }
 
-// Quiet returns when no demand is under way.
+// Quiet returns when no demand is under way, and nothing ahead of one.
 func (s *Scheduler) Quiet(ctx context.Context) error {
 	for {
 		s.mu.Lock()
-		n, quiet := s.waiting, s.quiet
+		n, quiet := s.waiting+s.sweeping, s.quiet
 		s.mu.Unlock()
 		if n == 0 {
 			return ctx.Err()

@@ -16,17 +16,18 @@ import (
 // Class separates traffic: each has connections of its own.
 type Class int
 
-// The classes. Demand is for bytes that somebody waits for, Bulk for prefetch and restores, Upload for snapshots,
-// Control for everything small.
+// The classes. Demand is for bytes that somebody waits for, Ahead for those that he will want next, Bulk for prefetch and
+// restores, Upload for snapshots, Control for everything small.
 const (
 	Demand Class = iota
+	Ahead
 	Bulk
 	Upload
 	Control
 	classes
 )
 
-var classNames = [classes]string{"demand", "bulk", "upload", "control"}
+var classNames = [classes]string{"demand", "ahead", "bulk", "upload", "control"}
 
 func (c Class) String() string { return classNames[c] }
 
