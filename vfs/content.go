@@ -114,22 +114,6 @@ func (f *FS) openBacking(n *Node, flags int) (*backing.File, error) {
 	return r.OpenFile(flags)
 }
 
-// hydrate brings a file of one chunk, because somebody waits for it.
-func (f *FS) hydrate(ctx context.Context, n *Node, get func(context.Context, chunk.ID) ([]byte, error)) error {
-	n.mu.Lock()
-	err := f.loadLocked(n)
-	s, id := n.file.state, n.file.mark.Content.ID
-	n.mu.Unlock()
-	if err != nil || s != single {
-		return err
-	}
-	plain, err := get(ctx, id)
-	if err != nil {
-		return err
-	}
-	return f.store1(n, id, plain)
-}
-
 // store1 writes a file of one chunk, unless somebody was faster. The bytes were verified.
 func (f *FS) store1(n *Node, id chunk.ID, plain []byte) error {
 	n.mu.Lock()

@@ -247,6 +247,9 @@ func TestFailedSync(t *testing.T) {
 func TestFailedFsync(t *testing.T) {
 	tr := diskTree(t)
 	d := newDisk(t, t.TempDir(), tr)
+	if err := d.f.ListAll(t.Context(), func() {}); err != nil {
+		t.Fatal(err)
+	}
 	const p = "d1/ranged1"
 	f, err := d.sys.Open(p, os.O_RDWR, 0)
 	if err != nil {

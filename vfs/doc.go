@@ -31,6 +31,20 @@
 // that the disk holds, where the file system can: it is cloned and checked where
 // nobody sees it, and only then cloned into the placeholder.
 //
+// # Reading ahead
+//
+// A line with a delay is slow for whoever asks for one small thing after another.
+// Three kinds of programs do, and for each a lead runs ahead: a stream for a file
+// that is read from one end to the other, a sweep for a tree that is read file after
+// file, a scout for one that is listed directory after directory. What a lead
+// brings is kept as all that is fetched, and settled with it. A lead begins when
+// three files are read that follow each other in the tree (or two pieces of one file,
+// or a directory is listed that was not), goes on as what it brought is used, and
+// stops with its reader. Files and directories are looked at by inode and place, not
+// by process: the threads of a scanner are one reader.
+//
+// Programs can be barred from having content fetched (Bar); they may list.
+//
 // # Locks
 //
 // Node.mu guards how much of a file is here and is held during writes to the
@@ -38,5 +52,6 @@
 // name, and for writing while names change. Under that, FS.table guards the maps
 // and reference counts, and the settler's lock what waits to be settled. A later
 // lock is taken under an earlier one, never the other way round. Node.plant, and
-// before it FS.settling, are taken before all of them.
+// before it FS.settling, are taken before all of them, and so is ahead.mu, under
+// which only FS.names and FS.table are taken. Handle.mu and stream.mu are taken alone.
 package vfs

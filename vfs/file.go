@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/looming-project/looming/vfs/backing"
-	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/history"
 )
@@ -22,10 +21,10 @@ type Handle struct {
 	file *backing.File
 	past *history.File
 
-	// mu guards the guess of where a sequential reader goes on.
-	mu    sync.Mutex
-	next  uint64
-	ahead int
+	// mu guards what runs ahead of a reader, once one has read what is not all here.
+	mu     sync.Mutex
+	stream *stream
+	lead   *lead
 }
 
 // openFlags are the flags of open(2) that matter to the disk beneath. O_APPEND
@@ -42,6 +41,9 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 		return nil, syscall.EINVAL
 	}
 	if n.past != nil {
+		if err := barred(ctx); err != nil { // nothing of the past is on this disk
+			return nil, fmt.Errorf("opening %q: %w", f.Path(n), err)
+		}
 		return f.openPast(ctx, n, flags)
 	}
 	if f.o.Used != nil {
@@ -58,7 +60,7 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 		if err := f.truncate(ctx, n, 0); err != nil {
 			return nil, err
 		}
-	} else if err := f.demand(ctx, n); err != nil {
+	} else if err := f.demandOpen(ctx, n); err != nil {
 		return nil, fmt.Errorf("opening %q: %w", f.Path(n), err)
 	}
 	if writes {
@@ -73,19 +75,51 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 	return &Handle{f: f, n: n, file: file}, nil
 }
 
+// demandOpen is demand for somebody who will read the file.
+func (f *FS) demandOpen(ctx context.Context, n *Node) error {
+	var l *lead
+	if f.ahead.known.Load() > 0 && barred(ctx) == nil { // what is not fetched for him keeps no sweep going
+		if l = f.ahead.hit(n); l != nil {
+			f.ahead.opened(n, l)
+		}
+	}
+	n.mu.Lock()
+	err := f.loadLocked(n)
+	s := n.file.state
+	n.mu.Unlock()
+	if err != nil || s == native || s == unsettled {
+		return err
+	}
+	if err := barred(ctx); err != nil {
+		return err
+	}
+	if l == nil {
+		f.ahead.opened(n, nil)
+	}
+	return f.demand(ctx, n)
+}
+
 // demand hydrates a file of one chunk and notes the wait.
 func (f *FS) demand(ctx context.Context, n *Node) error {
 	if err := f.nearSingle(ctx, n); err != nil {
 		return err
 	}
-	return f.hydrate(ctx, n, func(ctx context.Context, id chunk.ID) ([]byte, error) {
-		start := time.Now()
-		plain, err := f.sched.Demand(ctx, id)
-		if err == nil {
-			f.waited(n, uint64(len(plain)), start)
-		}
-		return plain, err
-	})
+	n.mu.Lock()
+	err := f.loadLocked(n)
+	s, m := n.file.state, n.file.mark
+	n.mu.Unlock()
+	if err != nil || s != single {
+		return err
+	}
+	if err := barred(ctx); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := f.sched.Bring(ctx, f.wantSingle(n, &m)); err != nil {
+		return err
+	}
+	f.waited(n, m.Size, start)
+	return nil
 }
 
 func (f *FS) settleOne(n *Node) error {
@@ -123,6 +157,10 @@ func (h *Handle) Close() error {
 	if h.past != nil {
 		return nil
 	}
+	h.mu.Lock()
+	l := h.lead
+	h.mu.Unlock()
+	h.f.ahead.drop(l)
 	return h.file.Close()
 }
 

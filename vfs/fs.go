@@ -19,8 +19,9 @@ import (
 type Options struct {
 	// Backing is the backing directory, Side the state directory beside it.
 	Backing, Side string
-	// Demand and Bulk give chunks, over connections of their own.
-	Demand, Bulk chunk.Source
+	// Demand, Ahead and Bulk give chunks, over connections of their own: to whoever
+	// waits, for what he will want next, and in the background. Ahead is Demand where it is nil.
+	Demand, Ahead, Bulk chunk.Source
 	// Near, if set, is what this disk holds itself, which is asked first; it may be a Wholes.
 	Near chunk.Source
 	// Root is the desktop. It is read only where the backing directory is new.
@@ -58,11 +59,7 @@ type FS struct {
 
 	late settler
 
-	// Read-ahead: how many chunks are under way (guarded by table), and their end.
-	aheadNow int
-	aheadAll sync.WaitGroup
-	aheadCtx context.Context //nolint:containedctx // the life of the FS
-	aheadEnd context.CancelFunc
+	ahead *ahead
 
 	stats  counters
 	missMu sync.Mutex
@@ -105,7 +102,7 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	fo := fetch.Options{Demand: o.Demand, Bulk: o.Bulk, Deadline: o.Deadline}
+	fo := fetch.Options{Demand: o.Demand, Ahead: o.Ahead, Bulk: o.Bulk, Deadline: o.Deadline}
 	nearby := &near{Source: o.Near}
 	if o.Near != nil {
 		fo.Near = nearby
@@ -118,9 +115,9 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if o.History != nil {
 		f.past = history.New(o.History, f.sched)
 	}
-	f.aheadCtx, f.aheadEnd = context.WithCancel(context.Background())
+	f.ahead = newAhead(f)
 	if err := f.open(ctx); err != nil {
-		f.aheadEnd()
+		f.ahead.close()
 		return nil, errors.Join(err, store.Close())
 	}
 	return f, nil
@@ -151,8 +148,7 @@ func (f *FS) open(ctx context.Context) error {
 
 // Close settles what was fetched and lets go of the disk. No call may be under way.
 func (f *FS) Close() error {
-	f.aheadEnd()
-	f.aheadAll.Wait()
+	f.ahead.close()
 	err := f.Settle()
 	f.table.Lock()
 	nodes := f.byID

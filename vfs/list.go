@@ -31,15 +31,21 @@ func (f *FS) ensureListed(ctx context.Context, n *Node) error {
 		}
 		return nil
 	}
+	led := f.ahead.hit(n) != nil
 	start := time.Now()
-	plain, err := f.sched.Demand(ctx, m.Tree)
-	if err != nil {
+	w := f.wantListed(n, m.Tree)
+	var size int
+	w.Keep = func(plain []byte) error {
+		size = len(plain)
+		return f.plant(ctx, n, plain, f.sched.Demanded())
+	}
+	if err := f.sched.Bring(ctx, w); err != nil {
 		return fmt.Errorf("listing %q: %w", f.Path(n), err)
 	}
-	if err := f.plant(ctx, n, plain, f.sched.Demanded()); err != nil {
-		return fmt.Errorf("listing %q: %w", f.Path(n), err)
+	f.waited(n, uint64(size), start)
+	if !led {
+		f.ahead.listedFor(n)
 	}
-	f.waited(n, uint64(len(plain)), start)
 	return nil
 }
 

@@ -95,6 +95,9 @@ func (f *FS) OpenDir(ctx context.Context, n *Node) (*DirHandle, error) {
 	if n.past != nil {
 		return f.openPastDir(ctx, n)
 	}
+	if n.listed.Load() {
+		f.ahead.hit(n)
+	}
 	if err := f.ensureListed(ctx, n); err != nil {
 		return nil, err
 	}

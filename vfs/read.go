@@ -3,24 +3,40 @@ package vfs
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/looming-project/looming/vfs/backing"
-	"github.com/looming-project/looming/vfs/chunk"
 	"golang.org/x/sync/errgroup"
 )
 
-// Read-ahead of a ranged file doubles with every read that goes on where the
-// last one ended, up to aheadMax chunks.
-const aheadMax = 16
+// Bounds of a stream's window, in bytes.
+const (
+	streamMin = 256 << 10
+	streamMax = 16 << 20
+)
+
+// bringMax is how many chunks one read fetches at once.
+const bringMax = 16
 
 // Ensure brings the bytes [off, off+length) of the file.
 func (h *Handle) Ensure(ctx context.Context, off int64, length int) error {
 	n := h.n
+	want := backing.Range{Start: uint64(off), End: uint64(off) + uint64(length)}
 	n.mu.Lock()
-	absent := h.absentLocked(backing.Range{Start: uint64(off), End: uint64(off) + uint64(length)})
+	partly, size := n.file.state == ranged, n.file.mark.Size
+	absent := h.absentLocked(want)
 	n.mu.Unlock()
+	if !partly {
+		return nil
+	}
+	if len(absent) > 0 {
+		if err := barred(ctx); err != nil {
+			return fmt.Errorf("reading %q: %w", h.f.Path(n), err)
+		}
+	}
+	h.goesOn(want, size)
 	if len(absent) == 0 {
 		return nil
 	}
@@ -50,28 +66,25 @@ func (h *Handle) absentLocked(r backing.Range) []backing.Range {
 	return c.part.Present.Absent(r)
 }
 
-// bring fetches what is absent and waits for it; what a sequential reader will
-// want next is fetched as well, and not waited for.
+// bring fetches what is absent and waits for it.
 func (h *Handle) bring(ctx context.Context, absent []backing.Range) error {
 	want := backing.Range{Start: absent[0].Start, End: absent[len(absent)-1].End}
-	chunks, err := h.f.chunksIn(ctx, h.n, h.extend(want), h.f.sched.Demanded())
+	chunks, err := h.f.chunksIn(ctx, h.n, want, h.f.sched.Demanded())
 	if err != nil {
 		return err
 	}
 	start := time.Now()
 	var bytes atomic.Uint64
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(aheadMax)
+	g.SetLimit(bringMax)
 	for _, p := range chunks {
-		switch {
-		case h.present(p.Range):
-		case p.Start < want.End:
+		if h.f.missing(h.n, p) {
 			g.Go(func() error {
 				bytes.Add(p.Len())
-				return h.f.fetchRange(ctx, h.n, p)
+				w := h.f.wantRange(h.n, p)
+				w.With = want.Len()
+				return h.f.sched.Bring(ctx, w)
 			})
-		default:
-			h.f.ahead(h.n, p)
 		}
 	}
 	err = g.Wait()
@@ -79,52 +92,103 @@ func (h *Handle) bring(ctx context.Context, absent []backing.Range) error {
 	return err
 }
 
-// fetchRange brings one chunk of a ranged file.
-func (f *FS) fetchRange(ctx context.Context, n *Node, p placed) error {
-	plain, err := f.sched.Demand(ctx, p.id)
-	if err != nil {
-		return err
-	}
-	return f.storeRange(n, p, plain)
+// stream is how a file is read through one handle.
+type stream struct {
+	f    *FS
+	n    *Node
+	size uint64
+
+	mu sync.Mutex
+	// next is where a reader goes on who reads from one end to the other, run how
+	// much he has read so, at up to where was asked for.
+	next, run, at uint64
 }
 
-// ahead brings a chunk that somebody will probably want. Its failure is nobody's:
-// whoever reads there asks again. FS.Close ends and awaits it.
-func (f *FS) ahead(n *Node, p placed) {
-	f.table.Lock()
-	defer f.table.Unlock()
-	if f.aheadNow >= aheadMax || f.aheadCtx.Err() != nil {
-		return
-	}
-	f.aheadNow++
-	n.refs++
-	f.aheadAll.Add(1)
-	go func() {
-		defer f.aheadAll.Done()
-		_ = f.fetchRange(f.aheadCtx, n, p)
-		f.table.Lock()
-		f.aheadNow--
-		f.table.Unlock()
-		f.Forget(n, 1)
-	}()
-}
-
-func (h *Handle) present(r backing.Range) bool {
-	h.n.mu.Lock()
-	defer h.n.mu.Unlock()
-	return len(h.absentLocked(r)) == 0
-}
-
-// extend reads ahead of a sequential reader: as much again as it has read so far.
-func (h *Handle) extend(want backing.Range) backing.Range {
+// goesOn notes a read of a file that is not all here, and has what comes next
+// brought if the reader goes on where he was.
+func (h *Handle) goesOn(want backing.Range, size uint64) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if want.Start > h.next || want.Start+2*chunk.MaxSize < h.next {
-		h.ahead = 0
-	} else {
-		h.ahead = min(max(2*h.ahead, 1), aheadMax)
+	if h.lead == nil {
+		h.f.hold(h.n)
+		h.stream = &stream{f: h.f, n: h.n, size: size}
+		h.lead = &lead{course: h.stream}
 	}
-	want.End += uint64(h.ahead) * (chunk.MaxSize / 4)
-	h.next = want.End
-	return want
+	s, l := h.stream, h.lead
+	h.mu.Unlock()
+	if s.note(want) {
+		h.f.ahead.kick(l)
+	}
 }
+
+// jitter is how far from its place a large read may come that the kernel sends
+// beside others.
+const (
+	jitter = 2 << 20
+	large  = 64 << 10
+)
+
+// note says whether a read goes on where the ones before have ended. Reading the
+// start of a file is taken for it.
+func (s *stream) note(want backing.Range) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch near := want.Len() >= large && s.run > 0; {
+	case want.Start <= s.next && want.End >= s.next, near && want.Start > s.next && want.Start <= s.next+jitter:
+		s.run += want.End - s.next
+		s.next = want.End
+	case near && want.End < s.next && want.End+jitter >= s.next:
+	default:
+		s.next, s.run, s.at = want.End, 0, 0
+	}
+	return s.run > 0
+}
+
+// window is what is to be ahead of the reader: as much again as he has read, and
+// not more than twice what the line holds. Called under mu.
+func (s *stream) windowLocked() uint64 {
+	return min(max(s.run, streamMin), max(2*s.f.sched.Holds(), streamMin), streamMax)
+}
+
+// ready implements course: half of the window must be free, or more is asked for in
+// pieces.
+func (s *stream) ready(*lead) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := max(s.at, s.next)
+	return s.run > 0 && at < s.size && at <= s.next+s.windowLocked()/2
+}
+
+// more implements course.
+func (s *stream) more(ctx context.Context, _ *lead, bytes uint64) (steps []step) {
+	s.mu.Lock()
+	from, to := max(s.at, s.next), s.next+s.windowLocked()
+	s.mu.Unlock()
+	r := backing.Range{Start: from, End: min(to, from+max(bytes, 1))}
+	s.n.mu.Lock()
+	partly := s.n.file.state == ranged
+	s.n.mu.Unlock()
+	if !partly || r.Start >= r.End {
+		return nil
+	}
+	chunks, err := s.f.chunksIn(ctx, s.n, r, s.f.sched.Demanded())
+	if err != nil {
+		return nil
+	}
+	for _, p := range chunks {
+		if p.Start >= from && s.f.missing(s.n, p) {
+			s.f.hold(s.n)
+			steps = append(steps, step{node: s.n, want: s.f.wantRange(s.n, p)})
+		}
+		r.End = p.End
+	}
+	s.mu.Lock()
+	s.at = r.End
+	s.mu.Unlock()
+	return steps
+}
+
+// brought implements course.
+func (s *stream) brought([]step, []error) {}
+
+// close implements course.
+func (s *stream) close() { s.f.Forget(s.n, 1) }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -172,6 +173,22 @@ func hugeAndSparse(w *World) {
 	}
 	w.Reopen()
 	w.Check(w.Sys)
+}
+
+// readingAll: a program that reads file after file has them brought many at a time.
+func readingAll(w *World) {
+	tr := NewTree(w.T)
+	for i := range 600 {
+		tr.AddFile(fmt.Sprintf("%d/%d/%x", i/200, i/20, i*7919), Body(3000+i, byte(i)), 1)
+	}
+	w.Begin(tr)
+	w.Source.Delay(5 * time.Millisecond)
+	before := w.Source.Requests.Load()
+	w.Check(w.Sys)
+	if n := w.Source.Requests.Load() - before; n > 200 {
+		w.Errorf("%d requests for %d files", n, len(tr.Files()))
+	}
+	w.Finish()
 }
 
 // manyEntries: a directory of 100,000 entries, in many parts, is listed whole, and each is found.

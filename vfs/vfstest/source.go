@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,10 +36,11 @@ var ErrLink = errors.New("the link was cut")
 // Source is a source of chunks that does what the test wants. It is safe for concurrent use.
 type Source struct {
 	chunks chunk.Map
-	// Fetched counts chunks that were brought.
-	Fetched atomic.Int64
+	// Fetched counts chunks that were brought, Requests calls of Fetch.
+	Fetched, Requests atomic.Int64
 
 	mu     sync.Mutex
+	times  map[chunk.ID]int
 	all    Fault
 	faults map[chunk.ID]Fault
 	delay  time.Duration
@@ -46,7 +48,7 @@ type Source struct {
 
 // NewSource returns a source of the chunks in m.
 func NewSource(m chunk.Map) *Source {
-	return &Source{chunks: m, faults: map[chunk.ID]Fault{}}
+	return &Source{chunks: m, times: map[chunk.ID]int{}, faults: map[chunk.ID]Fault{}}
 }
 
 // Set makes f the fate of all chunks but those that have their own.
@@ -70,6 +72,20 @@ func (s *Source) Delay(d time.Duration) {
 	s.delay = d
 }
 
+// Times is how often each chunk was brought.
+func (s *Source) Times() map[chunk.ID]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.times)
+}
+
+func (s *Source) count(id chunk.ID) {
+	s.Fetched.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.times[id]++
+}
+
 func (s *Source) fate(id chunk.ID) (Fault, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,9 +97,10 @@ func (s *Source) fate(id chunk.ID) (Fault, time.Duration) {
 
 // Fetch implements chunk.Source.
 func (s *Source) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+	s.Requests.Add(1)
 	for i, id := range ids {
 		f, delay := s.fate(id)
-		if delay > 0 {
+		if delay > 0 && i == 0 {
 			select {
 			case <-time.After(delay):
 			case <-ctx.Done():
@@ -116,6 +133,6 @@ func (s *Source) bring(ctx context.Context, id chunk.ID, f Fault) ([]byte, error
 	case f == Short:
 		return plain[:len(plain)/2], nil
 	}
-	s.Fetched.Add(1)
+	s.count(id)
 	return plain, nil
 }

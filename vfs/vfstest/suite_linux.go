@@ -65,6 +65,7 @@ var cases = []struct {
 	{"Everything", everything, nil},
 	{"HalfHydrated", halfHydrated, nil},
 	{"HugeAndSparse", hugeAndSparse, nil},
+	{"ReadingAll", readingAll, nil},
 	{"ManyEntries", manyEntries, nil},
 	{"BeyondPathMax", beyondPathMax, nil},
 	{"HardLinks", hardLinks, nil},
