@@ -42,7 +42,7 @@ func (h *host) status(op string, err error) fuse.Status {
 		return fuse.Status(e)
 	}
 	errno := errnoOf(err)
-	if errno != syscall.EINTR && errno != syscall.ENOENT {
+	if errno != syscall.EINTR && errno != syscall.ENOENT && !quiet(err) {
 		h.log.Error("request failed", "op", op, "err", err, "errno", errno.Error())
 	}
 	return fuse.Status(errno)

@@ -12,7 +12,7 @@ import (
 
 // Open opens a file.
 func (h *host) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := h.asks(cancel, in.Pid)
 	defer end()
 	n := h.node(&in.InHeader)
 	f, err := h.f.Open(ctx, n, int(in.Flags))
@@ -108,7 +108,7 @@ func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 
 // Read reads from the disk what is there, and brings the rest.
 func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := h.asks(cancel, in.Pid)
 	defer end()
 	f := h.files.get(in.Fh).h
 	if f.File() == nil { // of the history
@@ -137,7 +137,7 @@ func (h *host) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // Fallocate allocates or punches.
 func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := h.asks(cancel, in.Pid)
 	defer end()
 	f := h.files.get(in.Fh).h
 	return h.status("fallocate", f.Fallocate(ctx, in.Mode, int64(in.Offset), int64(in.Length)))

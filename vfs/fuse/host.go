@@ -19,6 +19,7 @@ type host struct {
 	log         *slog.Logger
 	server      *fuse.Server
 	passthrough atomic.Bool
+	bars        *Bars
 
 	// mu guards the tables of what is open.
 	mu    sync.Mutex

@@ -21,6 +21,8 @@ type Options struct {
 	Log *slog.Logger
 	// Private keeps other users out. Only root may let them in.
 	Private bool
+	// Bars, if set, are programs for which no content is fetched.
+	Bars *Bars
 	// NoPassthrough has all reads and writes go through this process.
 	NoPassthrough bool
 }
@@ -44,7 +46,7 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if err := Clear(dir); err != nil {
 		return nil, err
 	}
-	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, nodes: map[uint64]*hosted{}}
+	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, bars: o.Bars, nodes: map[uint64]*hosted{}}
 	h.passthrough.Store(!o.NoPassthrough)
 	root := os.Geteuid() == 0
 	if root {

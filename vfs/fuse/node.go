@@ -51,7 +51,7 @@ func (h *host) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut)
 
 // SetAttr is chmod, chown, utimensat and truncate.
 func (h *host) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := h.asks(cancel, in.Pid)
 	defer end()
 	a, err := h.f.Setattr(ctx, h.node(&in.InHeader), change(&in.SetAttrInCommon))
 	if err != nil {
