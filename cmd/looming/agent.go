@@ -13,7 +13,8 @@ import (
 )
 
 func agentCommand(app *app) *cobra.Command {
-	return &cobra.Command{
+	var how showing
+	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "the service: go on with every stream of this machine that was not finished, and keep the certificate fresh",
 		Long: `agent takes up what a crash or a restart of the machine interrupted: every unfinished stream is mounted again and goes
@@ -21,13 +22,15 @@ on. It renews the device's certificate and runs until it is interrupted.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return app.withDevice(cmd, func(ctx context.Context, c *remote.Client, d *device) error {
-				return app.agent(ctx, c, d)
+				return app.agent(ctx, c, d, how)
 			})
 		},
 	}
+	how.flags(cmd.Flags())
+	return cmd
 }
 
-func (a *app) agent(ctx context.Context, c *remote.Client, d *device) error {
+func (a *app) agent(ctx context.Context, c *remote.Client, d *device, how showing) error {
 	works, err := a.shown().all()
 	if err != nil {
 		return err
@@ -39,7 +42,7 @@ func (a *app) agent(ctx context.Context, c *remote.Client, d *device) error {
 		if target == w {
 			continue // a mount, which somebody asked for by hand
 		}
-		s := &streaming{app: a, target: target, client: c, shown: a.shown(), deadline: 30 * time.Second, show: func(status) {}}
+		s := &streaming{app: a, target: target, client: c, shown: a.shown(), showing: how, show: func(status) {}}
 		g.Go(func() error {
 			a.resume(ctx, s)
 			return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
 	"github.com/looming-project/looming/vfs/wire"
+	"github.com/spf13/pflag"
 )
 
 // wanted says which desktop is to be at a place. It is kept beside the backing
@@ -132,19 +133,31 @@ type mounted interface {
 	Detach() error
 }
 
+// showing is how desktops are shown, by flags.
+type showing struct {
+	deadline time.Duration
+	// noHydrate are programs for which nothing is fetched.
+	noHydrate []string
+}
+
+func (s *showing) flags(f *pflag.FlagSet) {
+	f.DurationVar(&s.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
+	f.StringArrayVar(&s.noHydrate, "no-hydrate", nil, "a `program` for which nothing is fetched, as a virus scanner: the path of its executable, its name, or cgroup:/PATH; opening a file whose content is not here fails for it with EPERM (may be repeated)")
+}
+
 // openDesktop opens the desktop w with its backing directory and shows it at dir; held, if set, is what this disk has of it.
-func openDesktop(ctx context.Context, c *remote.Client, w wanted, held *reuse, backing, side, dir string, deadline time.Duration) (*desktop, error) {
+func openDesktop(ctx context.Context, c *remote.Client, w wanted, held *reuse, backing, side, dir string, how showing) (*desktop, error) {
 	d := &desktop{wanted: w, dir: dir, client: c, reuse: held, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}
 	var err error
 	d.f, err = vfs.Open(ctx, vfs.Options{
-		Backing: backing, Side: side, Root: w.Root, Deadline: deadline, Used: d.learnt.used,
-		Demand: c.Source(remote.Demand), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
+		Backing: backing, Side: side, Root: w.Root, Deadline: how.deadline, Used: d.learnt.used,
+		Demand: c.Source(remote.Demand), Ahead: c.Source(remote.Ahead), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
 		Near: held.near(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if d.m, err = mountAt(d.f, dir, slog.Default()); err != nil {
+	if d.m, err = mountAt(d.f, dir, how.noHydrate, slog.Default()); err != nil {
 		return nil, errors.Join(err, d.f.Close())
 	}
 	return d, nil

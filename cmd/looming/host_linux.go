@@ -7,7 +7,16 @@ import (
 	"github.com/looming-project/looming/vfs/fuse"
 )
 
-// mountAt shows a desktop at a directory.
-func mountAt(f *vfs.FS, dir string, log *slog.Logger) (mounted, error) {
-	return fuse.New(f, dir, fuse.Options{Log: log})
+// mountAt shows a desktop at a directory. For some programs nothing is fetched.
+func mountAt(f *vfs.FS, dir string, noHydrate []string, log *slog.Logger) (mounted, error) {
+	o := fuse.Options{Log: log}
+	for _, program := range noHydrate {
+		if o.Bars == nil {
+			o.Bars = &fuse.Bars{}
+		}
+		if err := o.Bars.Bar(program); err != nil {
+			return nil, invalid("--no-hydrate: %w", err)
+		}
+	}
+	return fuse.New(f, dir, o)
 }

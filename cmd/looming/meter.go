@@ -142,7 +142,7 @@ func (m *meter) wire() wire.Progress {
 
 func (m *meter) status() status {
 	s := status{Progress: m.wire(), Seconds: time.Since(m.started).Seconds(), FromDisk: m.d.f.Stats().NearBytes}
-	for _, c := range []remote.Class{remote.Demand, remote.Bulk} {
+	for _, c := range []remote.Class{remote.Demand, remote.Ahead, remote.Bulk} {
 		in, _ := m.d.client.Crossed(c)
 		s.Crossed += in
 	}

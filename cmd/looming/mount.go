@@ -19,7 +19,7 @@ type mounting struct {
 	cvd, snapshot string
 	backing       string
 	point         string
-	deadline      time.Duration
+	showing       showing
 }
 
 func mountCommand(app *app) *cobra.Command {
@@ -45,7 +45,7 @@ past. A desktop that has a .snapshots of its own shows that instead.`,
 	f.StringVar(&m.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
 	f.StringVar(&m.snapshot, "snapshot", "", snapshotUsage)
 	f.StringVar(&m.backing, "backing", "", "`directory` for what is fetched and changed (default: one for the desktop in the state directory)")
-	f.DurationVar(&m.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
+	m.showing.flags(f)
 	return cmd
 }
 
@@ -69,7 +69,7 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err := durable.MkdirAll(point, 0o755); err != nil {
 		return err
 	}
-	d, err := openDesktop(ctx, c, w, nil, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.deadline)
+	d, err := openDesktop(ctx, c, w, nil, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.showing)
 	if err != nil {
 		return err
 	}

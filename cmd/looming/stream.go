@@ -26,7 +26,7 @@ type streaming struct {
 	noPivot       bool
 	reuse         []string
 	app           *app
-	deadline      time.Duration
+	showing       showing
 	client        *remote.Client
 	shown         shown
 	show          func(status)
@@ -60,7 +60,7 @@ Until the mount steps aside the desktop's snapshots are there as well, as with m
 	f.StringVar(&s.snapshot, "snapshot", "", snapshotUsage)
 	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until `looming pivot` or an interrupt")
 	f.StringArrayVar(&s.reuse, "reuse", nil, "`directory` whose files are used again, such as /; may be repeated; none: nothing is")
-	f.DurationVar(&s.deadline, "deadline", 30*time.Second, "how long a read waits for a server out of reach")
+	s.showing.flags(f)
 	return cmd
 }
 
@@ -108,7 +108,7 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 		return status{}, err
 	}
 	defer held.close()
-	d, err := openDesktop(ctx, s.client, w, held, l.Backing, side, l.Target, s.deadline)
+	d, err := openDesktop(ctx, s.client, w, held, l.Backing, side, l.Target, s.showing)
 	if err != nil {
 		return status{}, err
 	}

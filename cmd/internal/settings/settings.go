@@ -24,7 +24,7 @@ const prefix = "LOOMING_"
 
 // known are the flags that programs share the environment for: one that is set for looming must not stop loomctl.
 var known = []string{
-	"addr", "backing", "ca", "config", "cvd", "data", "database", "listen", "log-format", "log-level", "name", "output",
+	"addr", "backing", "ca", "config", "cvd", "data", "database", "listen", "log-format", "log-level", "name", "no-hydrate", "output",
 	"root", "server", "snapshot", "state", "token", "token-file", "volume",
 }
 
