@@ -111,8 +111,12 @@ func timed(what string, fn func() error) (time.Duration, error) {
 
 // shell runs a command line of the shell, as floors are.
 func shell(ctx context.Context, line string, args ...string) error {
-	_, err := lab.Run(ctx, exec.Command("sh", append([]string{"-c", line, "sh"}, args...)...))
+	_, err := lab.Run(ctx, shellOf(line, args...))
 	return err
+}
+
+func shellOf(line string, args ...string) *exec.Cmd {
+	return exec.Command("sh", append([]string{"-c", line, "sh"}, args...)...)
 }
 
 // remember keeps the peaks of a run.

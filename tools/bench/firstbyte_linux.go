@@ -11,10 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/looming-project/looming/tests/e2e/lab"
-	"github.com/looming-project/looming/tools/wan/link"
 )
 
 // The reads that are timed, and the pause between them in which only the
@@ -31,16 +28,12 @@ func (b *bench) firstByte(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := link.Listen("127.0.0.1:0", s.server.Listen, link.Options{Up: 20 * link.Mbit, Down: 20 * link.Mbit, Delay: 50 * time.Millisecond})
-	if err != nil {
+	var waits []time.Duration
+	err = s.overLine(ctx, func(addr string) (err error) {
+		waits, err = b.prefetched(ctx, s, addr)
 		return err
-	}
-	lineCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
-	var g errgroup.Group
-	g.Go(func() error { return l.Run(lineCtx) })
-	waits, err := b.overLine(ctx, s, l.Addr().String())
-	cut()
-	if err = errors.Join(err, g.Wait()); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	note := fmt.Sprintf("%d reads", len(waits))
@@ -49,7 +42,8 @@ func (b *bench) firstByte(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) overLine(ctx context.Context, s *setup, addr string) ([]time.Duration, error) {
+// prefetched reads while a desktop is streamed from the server at addr.
+func (b *bench) prefetched(ctx context.Context, s *setup, addr string) ([]time.Duration, error) {
 	e, err := s.enroll(ctx, b, "afar", addr)
 	if err != nil {
 		return nil, err

@@ -73,6 +73,8 @@ var rows = []row{
 	{name: "firstbyte", measure: (*bench).firstByte},
 	{name: "native", measure: (*bench).native},
 	{name: "walk", measure: (*bench).walk},
+	{name: "cold", measure: (*bench).cold},
+	{name: "coldfar", measure: (*bench).coldFar},
 	{name: "tenfold", measure: (*bench).tenfold, asked: true},
 }
 
