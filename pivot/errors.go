@@ -29,8 +29,7 @@ func (sh *shell) reasonError(why Reason) error {
 	case ActionFailed:
 		return sh.cause
 	case NotEmpty:
-		return fmt.Errorf("%s: %w that would be lost from sight; move them away, or ask for the old desktop to be replaced",
-			l.Target, ErrNotEmpty)
+		return fmt.Errorf("%s: %w that would be lost from sight; move them away", l.Target, ErrNotEmpty)
 	case NoBacking:
 		return fmt.Errorf("%s: %w to %s; stream it first", l.Target, ErrNothing, l.Backing)
 	case WasReverted:

@@ -23,8 +23,8 @@ func readFacts(l Layout) (f Facts, m *mark, err error) {
 	if f.Waste, err = exists(l.Waste); err != nil {
 		return f, nil, err
 	}
-	if !f.Work {
-		return f, nil, nil
+	if err = lookAtTarget(l, &f); err != nil || !f.Work {
+		return f, nil, err
 	}
 	if m, err = readMark(l.Mark); err != nil {
 		return f, nil, err
@@ -33,9 +33,6 @@ func readFacts(l Layout) (f Facts, m *mark, err error) {
 		return f, m, err
 	}
 	if f.Old, err = content(l.Old); err != nil {
-		return f, m, err
-	}
-	if err = lookAtTarget(l, &f); err != nil {
 		return f, m, err
 	}
 	return f, m, place(l, m, &f)

@@ -486,6 +486,21 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
+// What lies at a target is seen before anything was streamed to it.
+func TestRecoverLooksAtTheTarget(t *testing.T) {
+	dir := t.TempDir()
+	for name, want := range map[string]Content{"missing": Missing, "empty": Empty, "full": Full} {
+		target := filepath.Join(dir, name)
+		path := map[Content]string{Missing: dir, Empty: target, Full: filepath.Join(target, "sub")}[want]
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Recover(target); err != nil || r.Stage != Nothing || r.Facts.Target != want || r.Facts.Mounted {
+			t.Errorf("%s: %+v, %v", name, r.Facts, err)
+		}
+	}
+}
+
 // Recover tells the journal's last line, and does without a journal.
 func TestRecoverTellsTheJournal(t *testing.T) {
 	w, host := mounted(t, false)
