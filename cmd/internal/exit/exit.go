@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/wire"
@@ -165,13 +167,15 @@ func report(cmd *cobra.Command, err error, stdout, stderr io.Writer) {
 func prepare(c *cobra.Command) {
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	if check := c.Args; check != nil {
-		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usage{err}
-			}
-			return nil
+	check := c.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := errors.Join(check(c, args), emptied(c, args)); err != nil {
+			return usage{err}
 		}
+		return nil
 	}
 	if !c.Runnable() && c.HasSubCommands() {
 		c.Args = cobra.ArbitraryArgs
@@ -180,6 +184,20 @@ func prepare(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		prepare(sub)
 	}
+}
+
+// emptied finds arguments, and flags that have a default, which were given as nothing: a variable of a script that is
+// not set must not stand for the current directory, or for everything.
+func emptied(c *cobra.Command, args []string) (err error) {
+	if slices.Contains(args, "") {
+		err = errors.New("an argument is empty")
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" && f.DefValue != "" {
+			err = fmt.Errorf("--%s is empty: leave it out for its default, %s", f.Name, f.DefValue)
+		}
+	})
+	return err
 }
 
 // verbMissing is what a command does that has only subcommands.

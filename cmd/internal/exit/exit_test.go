@@ -83,3 +83,13 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// A variable of a script that is not set stands for nothing, not for the current directory.
+func TestEmptied(t *testing.T) {
+	for _, args := range [][]string{{"noun", "verb", ""}, {"noun", "verb", "x", "--output", ""}} {
+		var out, errs bytes.Buffer
+		if got := exit.Run(t.Context(), tree(nil), args, &out, &errs); got != exit.UsageCode || !strings.Contains(errs.String(), "empty") {
+			t.Errorf("%q: code %d, %s", args, got, errs.String())
+		}
+	}
+}
