@@ -28,6 +28,7 @@ func (s shown) add(work string) error {
 	if err := durable.MkdirAll(string(s), 0o700); err != nil {
 		return err
 	}
+	_ = os.Remove(s.nativeFile(work)) // no longer true, if there is one
 	return durable.WriteFile(s.file(work), []byte(work), 0o600)
 }
 

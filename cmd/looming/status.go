@@ -27,7 +27,7 @@ func statusCommand(app *app) *cobra.Command {
 			}
 			out := make([]status, 0, len(works))
 			for _, w := range works {
-				st, err := statusOf(cmd.Context(), w)
+				st, err := app.status(cmd.Context(), w)
 				if err != nil {
 					return err
 				}
@@ -45,6 +45,18 @@ func statusCommand(app *app) *cobra.Command {
 	}
 }
 
+// status is statusOf, also for a target that is native.
+func (a *app) status(ctx context.Context, work string) (status, error) {
+	st, err := statusOf(ctx, work)
+	if !errors.Is(err, wire.ErrNotFound) {
+		return st, err
+	}
+	if st, ok := a.shown().wasMade(work); ok {
+		return st, nil
+	}
+	return st, err
+}
+
 // statusOf asks the process that serves a work directory, or reads what it left.
 func statusOf(ctx context.Context, work string) (st status, err error) {
 	b, err := ask(ctx, work, "GET", "/status")
@@ -56,7 +68,7 @@ func statusOf(ctx context.Context, work string) (st status, err error) {
 	}
 	b, err = os.ReadFile(filepath.Join(work, wantedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return st, fmt.Errorf("%w: nothing is streamed there: %s", wire.ErrNotFound, work)
+		return st, fmt.Errorf("%w: nothing is streamed to %s", wire.ErrNotFound, targetOf(work))
 	}
 	var w wanted
 	if err == nil {
@@ -103,8 +115,11 @@ func pivotCommand(app *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if st, ok := app.shown().wasMade(l.Work); ok && r.Stage == pivot.Nothing {
+				return app.print(st, func() { fmt.Fprintln(app.out, l.Target, "is native") })
+			}
 			if r.Stage == pivot.Nothing {
-				return app.print(nativeAt(l.Target), func() { fmt.Fprintln(app.out, l.Target, "is native") })
+				return fmt.Errorf("%w: nothing is streamed to %s, and no desktop was made native there", wire.ErrNotFound, l.Target)
 			}
 			return fmt.Errorf("%w: nobody streams %s now: %s", wire.ErrConflict, l.Target, r.Advice())
 		},

@@ -135,10 +135,10 @@ func (s *streaming) held(work string, w *wanted) (*reuse, error) {
 func (s *streaming) prepare(l pivot.Layout, r pivot.Recovery) error {
 	switch r.Stage {
 	case pivot.Reverted, pivot.Reverting, pivot.Unclear:
-		return errors.New(r.Advice())
+		return fmt.Errorf("%w: %s", wire.ErrConflict, r.Advice())
 	}
 	if r.Facts.Mounted && !r.Facts.Dead {
-		return fmt.Errorf("%w at %s: it is being streamed by another process, or not Looming's", pivot.ErrStillMounted, l.Target)
+		return fmt.Errorf("%w: %w at %s: it is being streamed by another process, or not Looming's", wire.ErrConflict, pivot.ErrStillMounted, l.Target)
 	}
 	if r.Facts.Target == pivot.Full {
 		return fmt.Errorf("%w: %w: %s: stream to an empty directory or a name that is free", wire.ErrConflict, pivot.ErrNotEmpty, l.Target)
@@ -151,8 +151,12 @@ func (s *streaming) prepare(l pivot.Layout, r pivot.Recovery) error {
 
 // finishPivot ends what a crash left of a pivot that has happened.
 func (s *streaming) finishPivot(ctx context.Context, l pivot.Layout) (status, error) {
+	st := nativeAt(l.Target)
 	_, err := pivot.Run(ctx, pivot.Options{Target: l.Target, Verify: nothingToVerify{}, Report: pivotReport{func(pivot.Progress) {}}})
-	return nativeAt(l.Target), err
+	if err == nil {
+		s.shown.native(l, st)
+	}
+	return st, err
 }
 
 // nothingToVerify is for a pivot whose switch has happened.
@@ -276,7 +280,8 @@ func (s *streaming) end(ctx context.Context, d *desktop, l pivot.Layout, m *mete
 	res, err := pivot.Run(ctx, pivot.Options{Target: l.Target, Verify: d, Quiesce: d.f, Unmount: d, Sync: d.f, Report: report})
 	if err == nil {
 		pivoted.Store(true)
-		s.shown.remove(l.Work)
+		m.phase(phaseNative, "")
+		s.shown.native(l, m.status())
 		s.app.trees().add(l.Target, d.CVD)
 	}
 	if res.Unmounted {

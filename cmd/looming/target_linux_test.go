@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/looming-project/looming/cmd/internal/exit"
+	"github.com/looming-project/looming/vfs/remote/remotetest"
+)
+
+// desk is a device with a desktop of two files, which has a snapshot.
+func desk(t *testing.T, s *remotetest.Server) (state, dir string) {
+	t.Helper()
+	state, dir = enroll(t, s, "laptop"), t.TempDir()
+	mustDo(t, os.MkdirAll(filepath.Join(dir, "sub"), 0o755))
+	mustDo(t, os.WriteFile(filepath.Join(dir, "sub", "f"), []byte(strings.Repeat("text", 5000)), 0o644))
+	mustDo(t, os.WriteFile(filepath.Join(dir, "g"), []byte("g"), 0o644))
+	var doc snapshotTaken
+	ok(t, &doc, state, "snapshot", "--root", dir, "--cvd", "desk")
+	return state, dir
+}
+
+// fails fails the test unless the command ends with the code and says the word.
+func fails(t *testing.T, code int, word, state string, args ...string) {
+	t.Helper()
+	got, out, errs := looming(t, state, args...)
+	if got != code || !strings.Contains(errs, word) {
+		t.Errorf("looming %q: code %d, want %d and %q: %s%s", args, got, code, word, out, errs)
+	}
+}
+
+// A target that holds something is refused before anything is fetched or left beside it; so is one that became native,
+// of which status and pivot still know.
+func TestTarget(t *testing.T) {
+	s := remotetest.New(t)
+	state, dir := desk(t, s)
+	at := t.TempDir()
+	full, target := filepath.Join(at, "full"), filepath.Join(at, "desk")
+	mustDo(t, os.MkdirAll(filepath.Join(full, "sub"), 0o755))
+	fails(t, exit.Conflict, "holds files", state, "stream", full)
+	fails(t, exit.UsageCode, "empty", state, "stream", "")
+	fails(t, exit.NotFound, "nothing is streamed", state, "pivot", target)
+	fails(t, exit.NotFound, "nothing is streamed", state, "pivot", full)
+	fails(t, exit.NotFound, "nothing is streamed", state, "status", target)
+
+	var st status
+	ok(t, &st, state, "stream", "--cvd", "desk", target)
+	same(t, dir, target)
+	fails(t, exit.Conflict, "holds files", state, "stream", target)
+	var all []status
+	ok(t, &all, state, "status", target)
+	if len(all) != 1 || all[0].Phase != phaseNative || all[0].BytesDone == 0 || st.Phase != phaseNative {
+		t.Errorf("status %+v, ended with %+v", all, st)
+	}
+	ok(t, &st, state, "pivot", target)
+	ok(t, &all, state, "status")
+	if len(all) != 0 {
+		t.Errorf("still under way: %+v", all)
+	}
+	mustDo(t, os.RemoveAll(target))
+	fails(t, exit.NotFound, "nothing is streamed", state, "pivot", target)
+	names, err := filepath.Glob(filepath.Join(at, ".*"))
+	if err != nil || len(names) != 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}
