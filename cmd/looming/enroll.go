@@ -2,10 +2,16 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -21,6 +27,8 @@ type enrolling struct {
 	*app
 	url, token, caPath, fingerprint, name string
 	in                                    *os.File
+	// before: the device has asked in an earlier run.
+	before bool
 }
 
 // enrolled is what `looming enroll --output json` prints.
@@ -39,7 +47,8 @@ func enrollCommand(a *app) *cobra.Command {
 		Use:   "enroll URL",
 		Short: "ask a server in, and wait until an admin approves",
 		Long: `enroll makes a key for this device, which never leaves it, and asks the server at URL for a certificate. An admin
-approves it (` + "`loomctl device approve NAME`" + `), or a one-time token does. Interrupted, the same command goes on waiting.
+approves it (` + "`loomctl device approve NAME`" + `), or a one-time token does. Interrupted, the same command goes on waiting;
+refused, nothing of the request is left, and another name or server can be tried.
 
 The server is known by its CA. Give it with --ca, or give its fingerprint, or on a terminal compare the fingerprint with
 the one that the server prints when it starts.
@@ -48,6 +57,9 @@ With --output json the document has device, server, key_fingerprint and ca_finge
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.url = strings.TrimSuffix(args[0], "/")
+			if err := e.check(); err != nil {
+				return err
+			}
 			return e.run(cmd.Context())
 		},
 	}
@@ -57,6 +69,21 @@ With --output json the document has device, server, key_fingerprint and ca_finge
 	f.StringVar(&e.fingerprint, "ca-fingerprint", "", "SHA-256 of the CA's certificate, in `hex`, instead of the file")
 	f.StringVar(&e.name, "name", "", "the device's `name` (default: the machine's)")
 	return cmd
+}
+
+// check finds what is wrong with the arguments before anybody is asked.
+func (e *enrolling) check() error {
+	if u, err := url.Parse(e.url); err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+		return invalid("the server's address is %q: want https://HOST:PORT", e.url)
+	}
+	if e.fingerprint == "" {
+		return nil
+	}
+	e.fingerprint = strings.ToLower(strings.NewReplacer(":", "", " ", "", "sha256", "", "SHA256", "").Replace(e.fingerprint))
+	if b, err := hex.DecodeString(e.fingerprint); err != nil || len(b) != sha256.Size {
+		return invalid("--ca-fingerprint: want the 64 hexadecimal digits of a SHA-256")
+	}
+	return nil
 }
 
 func (e *enrolling) run(ctx context.Context) error {
@@ -71,7 +98,7 @@ func (e *enrolling) run(ctx context.Context) error {
 	defer c.Close()
 	reply, err := e.ask(ctx, c, d)
 	if err != nil {
-		return err
+		return errors.Join(err, e.refused(d, err))
 	}
 	if err := d.keep([]byte(reply.Certificate)); err != nil {
 		return err
@@ -89,7 +116,8 @@ func (e *enrolling) run(ctx context.Context) error {
 func (e *enrolling) device(ctx context.Context) (*device, error) {
 	d, err := readDevice(e.dir)
 	if err == nil {
-		return d, e.again(d)
+		e.before = true
+		return d, e.again(ctx, d)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -99,12 +127,6 @@ func (e *enrolling) device(ctx context.Context) (*device, error) {
 			return nil, fmt.Errorf("this machine has no name (%w): give one with --name", err)
 		}
 	}
-	if err := durable.MkdirAll(e.dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(e.dir, 0o700); err != nil {
-		return nil, err
-	}
 	d = &device{URL: e.url, Name: e.name, dir: e.dir}
 	if d.ca, err = e.ca(ctx); err != nil {
 		return nil, err
@@ -112,47 +134,77 @@ func (e *enrolling) device(ctx context.Context) (*device, error) {
 	if d.key, err = remote.NewKey(); err != nil {
 		return nil, err
 	}
+	if err := durable.MkdirAll(e.dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(e.dir, 0o700); err != nil {
+		return nil, err
+	}
 	return d, d.save()
 }
 
-// again checks that a device that asked before asks for the same.
-func (e *enrolling) again(d *device) error {
-	switch {
-	case d.cert.Leaf != nil:
-		return fmt.Errorf("%w: this device is enrolled already, at %s as %s: to enroll it anew, remove %s", wire.ErrConflict, d.URL, d.Name, d.dir)
-	case d.URL != e.url, e.name != "" && d.Name != e.name:
-		return fmt.Errorf("%w: this device has asked in at %s as %s: to ask elsewhere, remove %s", wire.ErrConflict, d.URL, d.Name, d.dir)
+// refused forgets a request that the server does not take, so that it is in the way of no other. One that waited
+// before goes on waiting when only the token that was to speed it up is not good.
+func (e *enrolling) refused(d *device, err error) error {
+	if e.before && e.token != "" {
+		return nil
+	}
+	for _, final := range []error{wire.ErrDenied, wire.ErrConflict, wire.ErrInvalid} {
+		if errors.Is(err, final) {
+			return d.forget()
+		}
 	}
 	return nil
 }
 
+// again checks that a device that asked before asks for the same, of the same server.
+func (e *enrolling) again(ctx context.Context, d *device) error {
+	switch {
+	case d.cert.Leaf != nil:
+		return fmt.Errorf("%w: this device is enrolled already, at %s as %s: to enroll it anew, remove %s", wire.ErrConflict, d.URL, d.Name, d.file(deviceFile))
+	case d.URL != e.url, e.name != "" && d.Name != e.name:
+		return fmt.Errorf("%w: this device waits for its approval at %s as %s: to ask elsewhere, or by another name, remove %s", wire.ErrConflict, d.URL, d.Name, d.file(deviceFile))
+	case e.caPath == "" && e.fingerprint == "":
+		return nil // it is the CA that was compared then
+	}
+	ca, err := e.ca(ctx)
+	if err != nil || bytes.Equal(ca, d.ca) {
+		return err
+	}
+	d.ca = ca
+	return d.save()
+}
+
 // ca is the server's CA: given, or fetched and compared.
 func (e *enrolling) ca(ctx context.Context) ([]byte, error) {
-	if e.caPath != "" {
-		b, err := os.ReadFile(e.caPath)
-		if err != nil {
-			return nil, fmt.Errorf("the server's CA: %w", err)
-		}
-		return b, nil
-	}
-	b, err := remote.FetchCA(ctx, e.url, remote.Limits{})
+	b, err := e.offered(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the server's CA: %w", err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(b) {
+		return nil, invalid("%s holds no certificate in PEM", cmp.Or(e.caPath, e.url+"/v1/ca"))
 	}
 	have, err := remote.Fingerprint(b)
-	if err != nil {
-		return nil, err
+	if err != nil || e.caPath != "" && e.fingerprint == "" {
+		return b, err
 	}
 	return b, e.compare(have)
+}
+
+// offered is the CA of the file, or else the one that the server says it stands under.
+func (e *enrolling) offered(ctx context.Context) ([]byte, error) {
+	if e.caPath != "" {
+		return os.ReadFile(e.caPath)
+	}
+	return remote.FetchCA(ctx, e.url, remote.Limits{})
 }
 
 // compare has the fingerprint of an unknown CA compared by a person, or with the flag.
 func (e *enrolling) compare(have string) error {
 	if e.fingerprint != "" {
-		want := strings.ToLower(strings.NewReplacer(":", "", " ", "", "sha256", "", "SHA256", "").Replace(e.fingerprint))
-		if want != have {
-			return fmt.Errorf("%w: the server at %s has a CA with fingerprint %s, not %s: do not enroll there before you know why",
-				wire.ErrDenied, e.url, have, want)
+		if have != e.fingerprint {
+			return fmt.Errorf("%w: the CA of the server at %s has the fingerprint %s, not %s: do not enroll there before you know why",
+				wire.ErrDenied, e.url, have, e.fingerprint)
 		}
 		return nil
 	}

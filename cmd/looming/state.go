@@ -73,10 +73,10 @@ func readDevice(dir string) (*device, error) {
 		return nil, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, deviceFile), err)
 	}
 	if d.key, err = readKey(dir); err != nil {
-		return nil, damaged(err)
+		return nil, damaged(dir, err)
 	}
 	if d.ca, err = os.ReadFile(filepath.Join(dir, caFile)); err != nil {
-		return nil, damaged(err)
+		return nil, damaged(dir, err)
 	}
 	chain, err := os.ReadFile(filepath.Join(dir, certFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,15 +85,15 @@ func readDevice(dir string) (*device, error) {
 	if err == nil {
 		d.cert, err = remote.Pair(chain, d.key)
 	}
-	return d, damaged(err)
+	return d, damaged(dir, err)
 }
 
 // damaged does not let a missing file look like a device that was never enrolled.
-func damaged(err error) error {
+func damaged(dir string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("the device's state is incomplete or damaged (%v): remove the state directory and enroll again", err)
+	return fmt.Errorf("the device's state is incomplete or damaged (%v): remove %s and enroll again", err, filepath.Join(dir, deviceFile))
 }
 
 func readKey(dir string) (*ecdsa.PrivateKey, error) {
@@ -104,7 +104,7 @@ func readKey(dir string) (*ecdsa.PrivateKey, error) {
 	return remote.DecodeKey(b)
 }
 
-// save writes everything but the certificate; the device is there when device.json is.
+// save writes everything but the certificate, of which an older one goes; the device is there when device.json is.
 func (d *device) save() error {
 	key, err := remote.EncodeKey(d.key)
 	if err != nil {
@@ -114,22 +114,37 @@ func (d *device) save() error {
 	if err != nil {
 		return err
 	}
+	if err := durable.RemoveAll(d.file(certFile)); err != nil {
+		return fmt.Errorf("keep the device's state: %w", err)
+	}
 	for _, f := range []struct {
 		name string
 		data []byte
 	}{{keyFile, key}, {caFile, d.ca}, {deviceFile, append(b, '\n')}} {
-		if err := durable.WriteFile(filepath.Join(d.dir, f.name), f.data, 0o600); err != nil {
+		if err := durable.WriteFile(d.file(f.name), f.data, 0o600); err != nil {
 			return fmt.Errorf("keep the device's state: %w", err)
 		}
 	}
 	return nil
 }
 
+// forget removes what save has written. Without device.json there is no device, so that goes first.
+func (d *device) forget() error {
+	for _, name := range []string{deviceFile, keyFile, caFile} {
+		if err := durable.Remove(d.file(name)); err != nil {
+			return fmt.Errorf("forget a request that was refused: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *device) file(name string) string { return filepath.Join(d.dir, name) }
+
 // keep writes a new certificate.
 func (d *device) keep(chain []byte) error {
 	cert, err := remote.Pair(chain, d.key)
 	if err == nil {
-		err = durable.WriteFile(filepath.Join(d.dir, certFile), chain, 0o600)
+		err = durable.WriteFile(d.file(certFile), chain, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the device's certificate: %w", err)
