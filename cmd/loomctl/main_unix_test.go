@@ -122,7 +122,7 @@ func TestChanges(t *testing.T) {
 		{"user remove eve", exit.OK},
 		{"user remove eve", exit.NotFound},
 		{"user remove admin", exit.Conflict},
-		{"user add b/c", exit.Failed},
+		{"user add b/c", exit.UsageCode},
 		{"volume add relative", exit.UsageCode},
 		{"volume add " + t.TempDir(), exit.OK},
 		{"cvd assign x y", exit.NotFound},
@@ -159,9 +159,9 @@ func TestErrors(t *testing.T) {
 	}{
 		{"stats --token-file " + bad, exit.Denied, "not known"},
 		{"stats --server https://127.0.0.1:1", exit.OutOfReach, "does looming-server run there"},
-		{"stats --server http://127.0.0.1:1", exit.Failed, "https://"},
+		{"stats --server http://127.0.0.1:1", exit.UsageCode, "https://"},
 		{"stats --ca /nonexistent", exit.NotFound, "admin.json"},
-		{"stats --ca " + bad, exit.Failed, "PEM"},
+		{"stats --ca " + bad, exit.UsageCode, "PEM"},
 		{"stats --config " + empty, exit.UsageCode, "--server"},
 		{"stats --config " + empty + " --server https://127.0.0.1:1", exit.UsageCode, "--token-file"},
 	} {

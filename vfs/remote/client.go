@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // Class separates traffic: each has connections of its own.
@@ -90,7 +92,7 @@ func New(opts Options) (*Client, error) {
 	opts.Limits.defaults()
 	u, err := url.Parse(opts.URL)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("server address %q: want https://HOST:PORT", opts.URL)
+		return nil, fmt.Errorf("%w: server address %q: want https://HOST:PORT", wire.ErrInvalid, opts.URL)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(opts.CA) {

@@ -60,7 +60,7 @@ var codes = []struct {
 	{wire.ErrExpired, Conflict, "expired"},
 	{wire.ErrUnreachable, OutOfReach, "unreachable"},
 	{wire.ErrUnavailable, OutOfReach, "unavailable"},
-	{wire.ErrInvalid, Failed, "invalid"},
+	{wire.ErrInvalid, UsageCode, "invalid"},
 	{wire.ErrFull, Failed, "full"},
 	{wire.ErrInternal, Failed, "internal"},
 	{context.Canceled, Interrupted, "interrupted"},

@@ -26,6 +26,7 @@ func TestCodes(t *testing.T) {
 		{nil, 0},
 		{errors.New("x"), 1},
 		{wire.ErrFull, 1},
+		{wire.ErrInvalid, 2},
 		{exit.Usage("bad flag"), 2},
 		{fmt.Errorf("3 files: %w", exit.ErrPart), 3},
 		{wire.ErrDenied, 4},
