@@ -9,7 +9,7 @@
 // # Pure core, thin shell
 //
 // [Machine] is a pure function from a state and an event to the next state and one action; it has no clock, disk or
-// goroutine, and its tests explore all of it. [Run], [Accept] and [Revert] execute it through vfs/durable. What is true
+// goroutine, and its tests explore all of it. [Run], [Accept], [Revert] and [Forget] execute it through vfs/durable. What is true
 // is read from the disk as [Facts]; [Recover] tells them after a crash. The journal in the work directory says what was
 // meant, for people; nothing is decided by it. STATES.md has the diagram, and what each crash leaves.
 //

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// What Run, Accept and Revert fail with, beside the errors of the disk and of Options' interfaces.
+// What Run, Accept, Revert and Forget fail with, beside the errors of the disk and of Options' interfaces.
 var (
 	ErrNotNative    = errors.New("not everything is native yet")
 	ErrNotEmpty     = errors.New("the target holds files already")
@@ -17,6 +17,7 @@ var (
 	ErrStillMounted = errors.New("something else is mounted at the target")
 	ErrNoExchange   = errors.New("the file system cannot exchange two names")
 	ErrNotSwitched  = errors.New("the target is not the new desktop yet")
+	ErrSwitched     = errors.New("the target is the new desktop already")
 	ErrNoOld        = errors.New("no old desktop is kept")
 	ErrLocked       = errors.New("another looming process is switching it")
 	ErrBusy         = errors.New("programs use the mount")
@@ -46,6 +47,8 @@ func (sh *shell) reasonError(why Reason) error {
 			"move the old one away first", l.Target, ErrNoExchange)
 	case NotSwitched:
 		return fmt.Errorf("%s: %w; it is %s", l.Target, ErrNotSwitched, sh.facts.Stage())
+	case IsSwitched:
+		return fmt.Errorf("%s: %w: pivot again to clear what is left beside it", l.Target, ErrSwitched)
 	case NothingToKeep:
 		return fmt.Errorf("%s: %w, so there is nothing to go back to", l.Target, ErrNoOld)
 	default:

@@ -59,6 +59,7 @@ const (
 	Forward Goal = iota // TARGET becomes the new desktop (Run)
 	Settle              // the new desktop has proven itself, the old one goes (Accept)
 	Back                // the old desktop comes back (Revert)
+	Drop                // what was streamed is given up (Forget)
 )
 
 // Reason says why a machine failed.
@@ -75,6 +76,7 @@ const (
 	NoExchange                  // the old desktop cannot be kept, since this file system has no exchange
 	NotSwitched                 // Accept or Revert before the pivot
 	NothingToKeep               // Revert, but there is no old desktop
+	IsSwitched                  // Forget, but the target is the new desktop
 )
 
 // State is all that a machine remembers. It is comparable.
@@ -244,6 +246,8 @@ func (s State) looked(f Facts) (State, Action) {
 		return s.settle(f)
 	case s.Goal == Back:
 		return s.back(f)
+	case s.Goal == Drop:
+		return s.drop(f)
 	default:
 		return s.forward(f)
 	}
@@ -386,5 +390,21 @@ func (s State) back(f Facts) (State, Action) {
 		return s.fail(NothingToKeep)
 	default:
 		return s.fail(NotSwitched)
+	}
+}
+
+// drop retires a work directory whose backing directory is nobody's desktop.
+func (s State) drop(f Facts) (State, Action) {
+	switch {
+	case f.Stage() == Nothing:
+		return s.to(Finished, None)
+	case f.Stage().Native():
+		return s.fail(IsSwitched)
+	case f.Dead:
+		return s.to(Detaching, Detach)
+	case f.Mounted:
+		return s.fail(StillMounted)
+	default:
+		return s.to(Retiring, Retire)
 	}
 }

@@ -46,6 +46,7 @@ type simDisk struct {
 	quiet, clean, flushed bool // writers are held; verified and synced since they were
 	hadOld, hadGap        bool // what must not be lost
 	accepted              bool // unless somebody said so
+	dropped               bool // somebody gave the new one up
 	startedWithout        bool // TARGET was missing at the start
 }
 
@@ -100,7 +101,7 @@ func (d simDisk) apply(a Action, goal Goal, replace bool) simDisk {
 	case RemoveOld:
 		d.backing = none
 	case Retire:
-		d.accepted = d.accepted || goal == Settle
+		d.accepted, d.dropped = d.accepted || goal == Settle, d.dropped || goal == Drop
 		d.waste, d.work, d.mark, d.keep, d.reverted, d.backing, d.old = true, false, false, false, false, none, none
 	}
 	return d
@@ -146,7 +147,9 @@ func (d simDisk) holds() error {
 		return n
 	}
 	switch {
-	case count(newOne) != 1:
+	case d.dropped && d.target == newOne:
+		return fmt.Errorf("a desktop was given up that is at TARGET")
+	case count(newOne) != 1 && !d.dropped:
 		return fmt.Errorf("the new desktop exists %d times", count(newOne))
 	case d.hadOld && !d.accepted && count(oldOne) != 1:
 		return fmt.Errorf("the old desktop exists %d times and nobody accepted the new one", count(oldOne))
@@ -200,6 +203,7 @@ func (x *explorer) boot(d simDisk) {
 		{Goal: Forward, Replace: true, Again: true},
 		{Goal: Settle},
 		{Goal: Back},
+		{Goal: Drop},
 	} {
 		next, a := Machine(s, Event{Kind: Began})
 		x.visit(node{next, a, d})
@@ -277,7 +281,7 @@ func (x *explorer) terminal(n node) {
 	switch {
 	case d.quiet:
 		bad = "writers are held back for ever"
-	case s.Step == Finished && (d.target != newOne || d.work || d.waste):
+	case s.Step == Finished && (d.target != newOne && !d.dropped || d.work || d.waste):
 		bad = "finished, but something is left"
 	case s.Step == Kept && (d.target != newOne || d.old != oldOne && d.old != gap):
 		bad = "nothing is kept"
@@ -362,8 +366,22 @@ func TestEveryLife(t *testing.T) {
 // From every disk that can be found after a crash, one undisturbed run comes to the end that was asked for.
 func TestEveryDiskConverges(t *testing.T) {
 	for d := range explore(t).disks {
-		checkForward(t, d)
-		checkSettleAndBack(t, d)
+		checkDrop(t, d)
+		if !d.dropped {
+			checkForward(t, d)
+			checkSettleAndBack(t, d)
+		}
+	}
+}
+
+// checkDrop: what is not the desktop yet can be given up, and TARGET stays as it is.
+func checkDrop(t *testing.T, d simDisk) {
+	t.Helper()
+	stage := d.facts().Stage()
+	s, after := undisturbed(t, State{Goal: Drop}, d)
+	can := !stage.Native() && stage != Unclear && (stage == Nothing || d.mount != alive)
+	if done := s.Step == Finished && !after.work; done != can || after.target != d.target {
+		t.Errorf("forget at %v: %v, reason %d\n%+v\n%+v", stage, s.Step, s.Reason, d, after)
 	}
 }
 

@@ -91,6 +91,12 @@ func Revert(ctx context.Context, target, why string, report Reporter) (Result, e
 	return execute(ctx, Options{Target: target, Report: report}, State{Goal: Back}, why)
 }
 
+// Forget gives up what is being streamed to target: Looming's work directory goes, with the backing directory and what
+// its user has changed there. Target stays as it is without a mount; a mount that is alive is not taken away.
+func Forget(ctx context.Context, target string, report Reporter) (Result, error) {
+	return execute(ctx, Options{Target: target, Report: report}, State{Goal: Drop}, "")
+}
+
 // shell executes a machine.
 type shell struct {
 	Options
@@ -191,6 +197,8 @@ func (sh *shell) result(s State) (Result, error) {
 
 func (sh *shell) ending(s State, r Result) string {
 	switch {
+	case s.Goal == Drop:
+		return "is not streamed to any more; nothing of Looming is left beside it"
 	case s.Step == Returned:
 		return "is the old desktop again; the new one waits in " + sh.layout.Backing
 	case s.Step == Kept && sh.facts.Keep:

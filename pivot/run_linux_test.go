@@ -486,6 +486,31 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
+// What is given up is gone, and the target as it was before; a desktop, or a mount that is alive, is no stream to give up.
+func TestForget(t *testing.T) {
+	w := newWorld(t, false)
+	if r, err := Forget(t.Context(), w.Target, nil); err != nil || r.Stage != Nothing {
+		t.Errorf("%+v, %v", r, err)
+	}
+	names, err := os.ReadDir(filepath.Dir(w.Target))
+	if err != nil || len(names) != 1 || names[0].Name() != "desk" {
+		t.Errorf("left: %v, %v", names, err)
+	}
+	w = newWorld(t, true)
+	o := w.options()
+	o.Replace = true
+	if _, err := Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Forget(t.Context(), w.Target, nil); !errors.Is(err, ErrSwitched) {
+		t.Errorf("a desktop with its old one: %v", err)
+	}
+	w, _ = mounted(t, false)
+	if _, err := Forget(t.Context(), w.Target, nil); !errors.Is(err, ErrStillMounted) {
+		t.Errorf("a mount: %v", err)
+	}
+}
+
 // What lies at a target is seen before anything was streamed to it.
 func TestRecoverLooksAtTheTarget(t *testing.T) {
 	dir := t.TempDir()
