@@ -40,6 +40,9 @@ const (
 	stateDir   = "state"
 )
 
+// mountKeeps is all that a mount keeps in its work directory.
+var mountKeeps = []string{"backing", stateDir, socketName, wantedFile}
+
 // choose finds out which desktop is meant: the one that work holds already, or
 // the snapshot that the server has under the names given.
 func choose(ctx context.Context, c *remote.Client, work, name, snapshot string) (wanted, error) {
@@ -93,7 +96,7 @@ func begun(path string, b []byte, name, snapshot string) (w wanted, err error) {
 	}
 	snapshot = cvd.SnapshotRef(snapshot)
 	if name != "" && name != w.CVD || snapshot != "" && snapshot != "latest" && snapshot != w.Snapshot.String()[:min(len(snapshot), 16)] {
-		return w, fmt.Errorf("%w: snapshot %s of %q is being streamed here: finish that, or remove %s", wire.ErrConflict, w.Snapshot, w.CVD, filepath.Dir(path))
+		return w, fmt.Errorf("%w: snapshot %s of %q is being streamed here: finish that, or give it up with `looming forget %s`", wire.ErrConflict, w.Snapshot, w.CVD, targetOf(filepath.Dir(path)))
 	}
 	return w, nil
 }

@@ -66,19 +66,31 @@ func statusOf(ctx context.Context, work string) (st status, err error) {
 	if !noServer(err) {
 		return st, fmt.Errorf("asking for the state of %s: %w", work, err)
 	}
-	b, err = os.ReadFile(filepath.Join(work, wantedFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return st, fmt.Errorf("%w: nothing is streamed to %s", wire.ErrNotFound, targetOf(work))
-	}
-	var w wanted
-	if err == nil {
-		err = json.Unmarshal(b, &w)
+	w, err := readWanted(work)
+	if err != nil {
+		return st, err
 	}
 	st.Progress = wire.Progress{
 		Kind: "stream", CVD: w.CVD, Snapshot: w.Snapshot, Target: targetOf(work),
 		Phase: phaseStopped, BytesTotal: w.Bytes, FilesTotal: w.Files,
 	}
-	return st, err
+	return st, nil
+}
+
+// readWanted reads which desktop a work directory is for.
+func readWanted(work string) (w wanted, err error) {
+	path := filepath.Join(work, wantedFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return w, fmt.Errorf("%w: nothing is streamed to %s", wire.ErrNotFound, targetOf(work))
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &w)
+	}
+	if err != nil {
+		return w, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
 }
 
 func noServer(err error) bool {
