@@ -10,12 +10,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
 // socketName is where, in a stream's work directory, its process answers the
 // other commands of this machine.
 const socketName = "control"
+
+// keepEvery is how often it is noted how far a stream is.
+const keepEvery = 10 * time.Second
 
 // control answers `looming status` and `looming pivot` until ctx ends.
 func control(ctx context.Context, work string, m *meter) error {
@@ -35,6 +39,10 @@ func control(ctx context.Context, work string, m *meter) error {
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
+	noting, end := context.WithCancel(ctx)
+	var noted sync.WaitGroup
+	noted.Go(func() { _ = every(noting, keepEvery, func() { m.keep(work) }) })
+	defer func() { end(); noted.Wait(); m.keep(work) }()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

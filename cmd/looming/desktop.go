@@ -41,7 +41,7 @@ const (
 )
 
 // mountKeeps is all that a mount keeps in its work directory.
-var mountKeeps = []string{"backing", stateDir, socketName, wantedFile}
+var mountKeeps = []string{"backing", stateDir, socketName, progressFile, wantedFile}
 
 // choose finds out which desktop is meant: the one that work holds already, or
 // the snapshot that the server has under the names given.

@@ -60,7 +60,7 @@ func TestForget(t *testing.T) {
 	fails(t, exit.Conflict, "looming forget", state, "stream", "--cvd", "other", target)
 	var all []status
 	ok(t, &all, state, "status")
-	if len(all) != 1 || all[0].Phase != phaseStopped {
+	if len(all) != 1 || all[0].Phase != phaseStopped || all[0].BytesDone != all[0].BytesTotal || all[0].Started.IsZero() {
 		t.Errorf("stopped: %+v", all)
 	}
 	var doc forgotten

@@ -70,10 +70,9 @@ func statusOf(ctx context.Context, work string) (st status, err error) {
 	if err != nil {
 		return st, err
 	}
-	st.Progress = wire.Progress{
-		Kind: "stream", CVD: w.CVD, Snapshot: w.Snapshot, Target: targetOf(work),
-		Phase: phaseStopped, BytesTotal: w.Bytes, FilesTotal: w.Files,
-	}
+	st.Progress = keptProgress(work)
+	st.Kind, st.CVD, st.Snapshot, st.Target, st.Phase = "stream", w.CVD, w.Snapshot, targetOf(work), phaseStopped
+	st.BytesTotal, st.FilesTotal = w.Bytes, w.Files
 	return st, nil
 }
 
