@@ -193,7 +193,7 @@ func TestRestoreDamaged(t *testing.T) {
 	code, out, errs := looming(t, state, "restore", "/", "--to", filepath.Join(to, "x"), "--output", "json")
 	var done restored
 	mustDo(t, json.Unmarshal([]byte(out), &done))
-	if code != exit.Integrity || len(done.Failed) != 1 || !strings.HasSuffix(done.Failed[0].Path, "bad") || !strings.Contains(errs, "bad") {
+	if code != exit.Integrity || len(done.Failed) != 1 || done.Failed[0].Path != "/bad" || !strings.Contains(errs, "cannot restore /bad: ") {
 		t.Errorf("code %d, %+v, %s", code, done, errs)
 	}
 	if _, err := os.Stat(filepath.Join(to, "x", "bad")); !errors.Is(err, os.ErrNotExist) {

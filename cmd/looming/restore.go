@@ -98,7 +98,7 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	for _, name := range r.paths {
 		e, err := find(ctx, w.src, top, name)
 		if err == nil {
-			err = w.restore(ctx, e, r.to)
+			err = w.restore(ctx, e, path.Clean("/"+filepath.ToSlash(name)), r.to)
 		}
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", name, err)
@@ -159,12 +159,15 @@ type restorer struct {
 	began time.Time
 	shown *progress
 	doc   restored
+	// path is what is being restored, as the snapshot has it, aside where it is written.
+	path, aside string
 	// failed is ErrPart, or what is worse.
 	failed error
 }
 
-// restore writes e, and what is below it, into the directory to. It is written aside and appears when it is complete.
-func (w *restorer) restore(ctx context.Context, e *cvd.Entry, to string) error {
+// restore writes e, which the snapshot has at path, and what is below it, into the directory to. It is written aside and
+// appears when it is complete.
+func (w *restorer) restore(ctx context.Context, e *cvd.Entry, path, to string) error {
 	to, err := filepath.Abs(to)
 	if err != nil {
 		return err
@@ -189,6 +192,7 @@ func (w *restorer) restore(ctx context.Context, e *cvd.Entry, to string) error {
 	defer disk.Close()
 	named := *e
 	named.Name = "entry"
+	w.path, w.aside = path, filepath.Join(aside, named.Name)
 	if err := w.write(ctx, aside, &named); err != nil {
 		return err
 	}
@@ -199,7 +203,7 @@ func (w *restorer) restore(ctx context.Context, e *cvd.Entry, to string) error {
 	if e.Name == "" {
 		rename = durable.Rename // over an empty directory
 	}
-	if err := rename(filepath.Join(aside, named.Name), final); err != nil {
+	if err := rename(w.aside, final); err != nil {
 		return err
 	}
 	w.doc.Restored = append(w.doc.Restored, final)
@@ -224,8 +228,14 @@ func (w *restorer) free(final string, e *cvd.Entry) error {
 	return err
 }
 
+// inSnapshot is the path in the snapshot of what is written at name.
+func (w *restorer) inSnapshot(name string) string {
+	return path.Join(w.path, filepath.ToSlash(strings.TrimPrefix(name, w.aside)))
+}
+
 // fail notes what could not be written.
 func (w *restorer) fail(name string, err error) {
+	name = w.inSnapshot(name)
 	if len(w.doc.Failed) < unreadableMost {
 		w.doc.Failed = append(w.doc.Failed, unreadable{printable(name), err.Error()})
 	}

@@ -54,7 +54,7 @@ func (w *restorer) write(ctx context.Context, path string, e *cvd.Entry) error {
 		return err
 	}
 	x := &writer{restorer: w, ctx: ctx, links: links{in: d, groups: map[uint64]*group{}}}
-	top := &openDir{d: d, refs: 1}
+	top := &openDir{d: d, path: path, refs: 1}
 	err = x.entry(top, e)
 	if err == nil {
 		err = x.flush()
@@ -120,7 +120,7 @@ func (x *writer) note(name string, err error) error {
 		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT), errors.Is(err, unix.EROFS), errors.Is(err, wire.ErrUnreachable),
 		errors.Is(err, wire.ErrDenied), errors.Is(err, wire.ErrUnavailable), errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s: %w", printable(name), err)
+		return fmt.Errorf("%s: %w", printable(x.inSnapshot(name)), err)
 	}
 	x.fail(name, err)
 	return nil
@@ -308,15 +308,18 @@ func zero(b []byte) bool {
 // times last.
 func (x *writer) dress(r backing.Ref, e *cvd.Entry) error {
 	var errs []error
-	errs = append(errs, r.Chown(int(e.UID), int(e.GID)))
-	if e.Type != cvd.Symlink {
-		errs = append(errs, r.Chmod(e.Mode))
-	}
-	for _, a := range e.Xattrs {
-		if err := r.Setxattr(a.Name, a.Value, 0); err != nil {
-			errs = append(errs, fmt.Errorf("attribute %s: %w", a.Name, err))
+	lack := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
-	errs = append(errs, r.SetTimes(cvd.Time{Nsec: backing.TimeOmit}, e.Mtime))
+	lack("owner", r.Chown(int(e.UID), int(e.GID)))
+	if e.Type != cvd.Symlink {
+		lack("permissions", r.Chmod(e.Mode))
+	}
+	for _, a := range e.Xattrs {
+		lack("attribute "+a.Name, r.Setxattr(a.Name, a.Value, 0))
+	}
+	lack("time", r.SetTimes(cvd.Time{Nsec: backing.TimeOmit}, e.Mtime))
 	return errors.Join(errs...)
 }

@@ -22,7 +22,7 @@ func writeOut(t *testing.T, tr *vfstest.Tree, src *vfstest.Source, name string) 
 	to := t.TempDir()
 	w = &restorer{src: src, began: time.Now(), shown: (&app{err: io.Discard, out: io.Discard}).newProgress()}
 	e := tr.Want[name].Entry
-	mustDo(t, w.restore(t.Context(), &e, to))
+	mustDo(t, w.restore(t.Context(), &e, "/", to))
 	names, err := os.ReadDir(to)
 	mustDo(t, err)
 	if len(names) != 1 || names[0].Name() != name {
@@ -56,7 +56,7 @@ func TestRestoreDamagedLinks(t *testing.T) {
 		for _, f := range w.doc.Failed {
 			failed = append(failed, f.Path)
 		}
-		if fmt.Sprint(failed) != "[/entry/a /entry/b /entry/z/c]" || exit.Code(w.failed) != exit.Integrity {
+		if fmt.Sprint(failed) != "[/a /b /z/c]" || exit.Code(w.failed) != exit.Integrity {
 			t.Errorf("failed, far %v: %v, %v", far, failed, w.failed)
 		}
 	}
