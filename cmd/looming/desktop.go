@@ -148,6 +148,14 @@ func (s *showing) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.noHydrate, "no-hydrate", nil, "a `program` for which nothing is fetched, as a virus scanner: the path of its executable, its name, or cgroup:/PATH; opening a file whose content is not here fails for it with EPERM (may be repeated)")
 }
 
+// check finds what is wrong with the flags.
+func (s *showing) check() error {
+	if s.deadline < 0 {
+		return invalid("--deadline %s: want a time, such as 30s", s.deadline)
+	}
+	return nil
+}
+
 // openDesktop opens the desktop w with its backing directory and shows it at dir; held, if set, is what this disk has of it.
 func openDesktop(ctx context.Context, c *remote.Client, w wanted, held *reuse, backing, side, dir string, how showing) (*desktop, error) {
 	d := &desktop{wanted: w, dir: dir, client: c, reuse: held, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}

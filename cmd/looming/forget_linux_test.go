@@ -23,7 +23,7 @@ func begin(t *testing.T, state, target string, do func()) {
 	defer c.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	shown := make(chan struct{})
-	s := &streaming{cvd: "desk", target: target, noPivot: true, deadline: time.Second, client: c, shown: a.shown(), show: func(st status) {
+	s := &streaming{app: a, cvd: "desk", target: target, noPivot: true, showing: showing{deadline: time.Second}, client: c, shown: a.shown(), show: func(st status) {
 		if st.Phase == phaseFilled && ctx.Err() == nil {
 			select {
 			case <-shown:

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/looming-project/looming/pivot"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -36,6 +41,9 @@ past. A desktop that has a .snapshots of its own shows that instead.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m.point = args[0]
+			if err := m.showing.check(); err != nil {
+				return err
+			}
 			return app.withServer(cmd, func(ctx context.Context, c *remote.Client) error {
 				return m.run(ctx, app, c)
 			})
@@ -59,6 +67,9 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err != nil {
 		return err
 	}
+	if err := m.prepare(work, point); err != nil {
+		return err
+	}
 	w, err := choose(ctx, c, work, m.cvd, m.snapshot)
 	if err != nil {
 		return err
@@ -78,6 +89,36 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	slog.Info("mounted", "cvd", w.CVD, "snapshot", w.Snapshot, "at", point, "backing", filepath.Join(work, "backing"))
 	err = m.serve(ctx, d, meter, work)
 	return errors.Join(err, d.close())
+}
+
+// prepare refuses a backing directory that holds anything but a mount's, and a mount point that is in use, or inside of
+// what it shows.
+func (m *mounting) prepare(work, point string) error {
+	if rel, err := filepath.Rel(work, point); err == nil && filepath.IsLocal(rel) {
+		return invalid("the mount point %s lies in the backing directory %s: choose another for one of them", point, work)
+	}
+	if rel, err := filepath.Rel(point, work); err == nil && filepath.IsLocal(rel) {
+		return invalid("the backing directory %s lies below the mount point %s, which hides it: choose another for one of them", work, point)
+	}
+	names, err := os.ReadDir(work)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	ours := func(e os.DirEntry) bool { return e.Name() == wantedFile }
+	if len(names) > 0 && !slices.ContainsFunc(names, ours) {
+		return fmt.Errorf("%w: %s is not empty, and no mount has used it: name an empty directory with --backing, or one that is free", wire.ErrConflict, work)
+	}
+	if to, err := filepath.EvalSymlinks(point); err == nil {
+		point = to
+	}
+	r, err := pivot.Recover(point)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && r.Facts.Mounted && !r.Facts.Dead {
+		return fmt.Errorf("%w: %w at %s: unmount it first, or choose another directory", wire.ErrConflict, pivot.ErrStillMounted, point)
+	}
+	return err
 }
 
 // work is the directory that holds the backing directory and its state.

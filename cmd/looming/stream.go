@@ -49,6 +49,9 @@ Until the mount steps aside the desktop's snapshots are there as well, as with m
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.target = args[0]
+			if err := s.showing.check(); err != nil {
+				return err
+			}
 			return app.withServer(cmd, func(ctx context.Context, c *remote.Client) error {
 				s.client, s.shown = c, app.shown()
 				return s.command(ctx, app)

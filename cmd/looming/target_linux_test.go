@@ -22,6 +22,27 @@ func desk(t *testing.T, s *remotetest.Server) (state, dir string) {
 	return state, dir
 }
 
+// A mount keeps what it fetches in a directory of its own, and is shown where nothing else is.
+func TestMountPlaces(t *testing.T) {
+	s := remotetest.New(t)
+	state, _ := desk(t, s)
+	foreign, point := t.TempDir(), filepath.Join(t.TempDir(), "point")
+	mustDo(t, os.WriteFile(filepath.Join(foreign, "own"), nil, 0o644))
+	mount := []string{"mount", "--cvd", "desk", "--backing"}
+	fails(t, exit.Conflict, "not empty", state, append(mount, foreign, point)...)
+	fails(t, exit.UsageCode, "lies in", state, append(mount, point, point)...)
+	fails(t, exit.UsageCode, "below", state, append(mount, filepath.Join(point, "b"), point)...)
+	fails(t, exit.UsageCode, "--deadline", state, append(mount, foreign, point, "--deadline", "-1s")...)
+	fails(t, exit.UsageCode, "--deadline", state, "stream", point, "--deadline", "-1s")
+	begin(t, state, point, func() {
+		fails(t, exit.Conflict, "mounted", state, append(mount, filepath.Join(t.TempDir(), "b"), point)...)
+		fails(t, exit.Conflict, "mounted", state, "stream", point)
+	})
+	if names, err := os.ReadDir(foreign); err != nil || len(names) != 1 {
+		t.Errorf("something was left: %v, %v", names, err)
+	}
+}
+
 // fails fails the test unless the command ends with the code and says the word.
 func fails(t *testing.T, code int, word, state string, args ...string) {
 	t.Helper()
