@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,13 +61,23 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 		ExplicitDataCacheControl: true, DisabledCapabilities: disabled(o),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("mounting at %s: %w", dir, err)
+		return nil, refused(dir, err)
 	}
 	go server.Serve() // ends when the file system is unmounted
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), server.Unmount())
 	}
 	return &Mount{server, dir, o.Log}, nil
+}
+
+// refused says in one line why the kernel, or its helper, does not mount.
+func refused(dir string, err error) error {
+	device, unusable := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if unusable == nil {
+		return errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), device.Close())
+	}
+	said := err.Error() // with the helper's line end
+	return fmt.Errorf("mounting at %s: %s (%w: FUSE must be there, and this user be let to use it)", dir, strings.TrimSpace(said), unusable)
 }
 
 func disabled(o Options) uint64 {
