@@ -59,9 +59,9 @@ func choose(ctx context.Context, c *remote.Client, work, name, snapshot string) 
 			return wanted{}, err
 		}
 	}
-	s, err := c.Snapshot(ctx, name, snapshot)
+	s, err := snapshotOf(ctx, c, name, snapshot)
 	if err != nil {
-		return wanted{}, fmt.Errorf("snapshot of desktop %q: %w", name, err)
+		return wanted{}, err
 	}
 	w := wanted{CVD: name, Snapshot: s.ID, Root: s.Root, Files: s.Files, Bytes: s.Bytes}
 	if err := durable.MkdirAll(work, 0o700); err != nil {
@@ -99,6 +99,18 @@ func begun(path string, b []byte, name, snapshot string) (w wanted, err error) {
 		return w, fmt.Errorf("%w: snapshot %s of %q is being streamed here: finish that, or give it up with `looming forget %s`", wire.ErrConflict, w.Snapshot, w.CVD, targetOf(filepath.Dir(path)))
 	}
 	return w, nil
+}
+
+// snapshotOf asks for a snapshot of a desktop; an empty id is the latest.
+func snapshotOf(ctx context.Context, c *remote.Client, name, id string) (cvd.Snapshot, error) {
+	s, err := c.Snapshot(ctx, name, id)
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, wire.ErrNotFound) && (id == "" || id == "latest"):
+		return s, fmt.Errorf("%w: desktop %q has no snapshot yet, or is not this device's to see", wire.ErrNotFound, name)
+	}
+	return s, fmt.Errorf("snapshot of desktop %q: %w", name, err)
 }
 
 // onlyCVD is the desktop that is meant where none is named.

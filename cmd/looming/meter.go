@@ -81,7 +81,7 @@ func newMeter(d *desktop, target string) *meter {
 func (m *meter) phase(name, message string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.p.Phase, m.p.Message = name, message
+	m.p.Phase, m.p.Message, m.p.Rate, m.p.ETA = name, message, 0, 0
 	if name == phaseNative {
 		if m.p.StartTotal == 0 { // nothing was learnt before: all of it was the start set
 			m.p.StartTotal = m.p.BytesTotal
@@ -108,7 +108,7 @@ func (m *meter) prefetched(p prefetch.Progress) {
 	q := &m.p
 	q.StartDone, q.StartTotal = p.StartBytes, p.StartBytesTotal
 	q.BytesDone, q.FilesDone = p.Bytes, p.Files
-	q.Current, q.Rate, q.ETA = p.Current, p.Rate, p.ETA.Seconds()
+	q.Current, q.Rate, q.ETA = p.Current, p.Rate, guess(p.ETA.Seconds())
 	q.Message = ""
 	switch {
 	case p.State == prefetch.Waiting:
@@ -119,11 +119,20 @@ func (m *meter) prefetched(p prefetch.Progress) {
 		if errors.Is(p.Err, prefetch.ErrBlocked) {
 			q.Phase = phaseWaiting
 		}
+		q.Rate, q.ETA = 0, 0
 	case p.Stage == prefetch.StartSetStage && p.StartFilesTotal > 0:
 		q.Phase = phaseStart
 	default:
 		q.Phase = phaseFilling
 	}
+}
+
+// guess is a time left as far as it says something: not less than a second, nor more than two days.
+func guess(seconds float64) float64 {
+	if seconds < 1 || seconds > 48*3600 {
+		return 0
+	}
+	return seconds
 }
 
 // wire is the report for the console.

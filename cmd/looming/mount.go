@@ -133,9 +133,9 @@ func (m *mounting) work(ctx context.Context, app *app, c *remote.Client) (string
 		}
 		m.cvd = name
 	}
-	s, err := c.Snapshot(ctx, m.cvd, m.snapshot)
+	s, err := snapshotOf(ctx, c, m.cvd, m.snapshot)
 	if err != nil {
-		return "", fmt.Errorf("snapshot of desktop %q: %w", m.cvd, err)
+		return "", err
 	}
 	m.snapshot = s.ID.String()
 	return filepath.Join(app.dir, "mounts", m.snapshot), nil

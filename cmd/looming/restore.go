@@ -79,7 +79,7 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 	if r.cvd == "" {
 		r.cvd = d.Name
 	}
-	snap, err := c.Snapshot(ctx, r.cvd, r.snapshot)
+	snap, err := snapshotOf(ctx, c, r.cvd, r.snapshot)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/looming-project/looming/cmd/internal/exit"
 	"github.com/looming-project/looming/cmd/internal/settings"
@@ -29,8 +30,9 @@ type app struct {
 func newRoot() *cobra.Command {
 	a := &app{}
 	root := &cobra.Command{
-		Use:   "looming",
-		Short: "the endpoint of Looming: centralizes this machine's desktop, and streams desktops here",
+		Use:     "looming",
+		Version: version(),
+		Short:   "the endpoint of Looming: centralizes this machine's desktop, and streams desktops here",
 		Long: `looming keeps this machine's desktop on a server, and shows desktops of the server here before their files have arrived.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 done in part, 4 not allowed, 5 not found, 6 conflict, 7 out of reach,
@@ -90,3 +92,11 @@ func (a *app) withDevice(cmd *cobra.Command, fn func(context.Context, *remote.Cl
 
 // invalid is an error of usage.
 var invalid = exit.Usage
+
+// version is the one that the program was built as.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

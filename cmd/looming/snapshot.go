@@ -211,7 +211,7 @@ func (s *snapshotting) progress(m *meterOf) wire.Progress {
 		p.Phase = "uploading"
 	}
 	if p.BytesTotal > p.BytesDone && p.BytesDone > 0 {
-		p.ETA = time.Since(s.began).Seconds() * float64(p.BytesTotal-p.BytesDone) / float64(p.BytesDone)
+		p.ETA = guess(time.Since(s.began).Seconds() * float64(p.BytesTotal-p.BytesDone) / float64(p.BytesDone))
 	}
 	return p
 }

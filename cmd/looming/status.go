@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -156,7 +157,7 @@ func (a *app) waitNative(ctx context.Context, l pivot.Layout) error {
 			return err
 		}
 		if st.Phase == phaseFailed || st.Phase == phaseStopped {
-			return fmt.Errorf("%s: %s: %s", l.Target, st.Phase, st.Message)
+			return fmt.Errorf("%s: %s: %s", l.Target, st.Phase, cmp.Or(st.Message, "the process that streamed it has ended: stream it again"))
 		}
 		p.status(st)
 		select {

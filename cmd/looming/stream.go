@@ -61,7 +61,7 @@ Until the mount steps aside the desktop's snapshots are there as well, as with m
 	f := cmd.Flags()
 	f.StringVar(&s.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
 	f.StringVar(&s.snapshot, "snapshot", "", snapshotUsage)
-	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until `looming pivot` or an interrupt")
+	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until \"looming pivot\" or an interrupt")
 	f.StringArrayVar(&s.reuse, "reuse", nil, "`directory` whose files are used again, such as /; may be repeated; none: nothing is")
 	s.showing.flags(f)
 	return cmd
@@ -192,10 +192,17 @@ func (s *streaming) serve(ctx context.Context, d *desktop, l pivot.Layout) (stat
 	})
 	err := background.Wait()
 	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("stopped; the same command goes on (%w)", context.Canceled)
+		err = stopped{}
 	}
 	return s.leave(d, m, err, pivoted.Load())
 }
+
+// stopped is the end of a stream that was interrupted.
+type stopped struct{}
+
+func (stopped) Error() string { return "stopped; the same command goes on" }
+
+func (stopped) Is(target error) bool { return target == context.Canceled }
 
 // leave lets go of the desktop and says how things stand.
 func (s *streaming) leave(d *desktop, m *meter, err error, pivoted bool) (status, error) {

@@ -87,3 +87,24 @@ func TestTarget(t *testing.T) {
 		t.Errorf("left behind: %q", names)
 	}
 }
+
+// What is not known is not said: no time left that a waiting stream, or none at all, would need; no reason in brackets.
+func TestWords(t *testing.T) {
+	for _, c := range [][2]float64{{0.4, 0}, {90, 90}, {1e9, 0}} {
+		if got := guess(c[0]); got != c[1] {
+			t.Errorf("%v seconds left: %v", c[0], got)
+		}
+	}
+	if err := (stopped{}); exit.Code(err) != exit.Interrupted || strings.Contains(err.Error(), "context") {
+		t.Errorf("%v: code %d", err, exit.Code(err))
+	}
+	s := remotetest.New(t)
+	state := enroll(t, s, "laptop")
+	fails(t, exit.NotFound, "no snapshot yet", state, "stream", "--cvd", "none", filepath.Join(t.TempDir(), "x"))
+	if code, out, _ := looming(t, state, "stream", "--help"); code != 0 || !strings.Contains(out, "--no-pivot ") || strings.Contains(out, "--no-pivot looming") {
+		t.Errorf("help: %s", out)
+	}
+	if code, out, _ := looming(t, state, "--version"); code != 0 || !strings.Contains(out, "looming version") {
+		t.Errorf("version: %d, %s", code, out)
+	}
+}
