@@ -26,9 +26,19 @@ func (f *FS) attr(n *Node) (Attr, error) {
 	}
 	a, err := r.Stat()
 	if err == nil {
-		f.store.Adjust(r, &a)
+		f.adjust(n, r, &a)
 	}
 	return a, err
+}
+
+// adjust makes of what the disk says what the desktop has. What is known to be
+// native is not asked for its mark.
+func (f *FS) adjust(n *Node, r backing.Ref, a *Attr) {
+	if n.unmarked.Load() {
+		f.store.AdjustNative(a)
+	} else {
+		f.store.Adjust(r, a)
+	}
 }
 
 // Change is what Setattr sets; nil fields stay.

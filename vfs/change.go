@@ -35,11 +35,17 @@ func (f *FS) make(ctx context.Context, parent *Node, name string, mode uint32, o
 	if err := f.own(d, r, mode, o); err != nil {
 		return nil, Attr{}, errors.Join(err, remove(r))
 	}
-	n, a, err := f.childLocked(parent, d, name)
-	if err == nil && n.typ == cvd.Dir {
+	a, err := r.Stat()
+	if err != nil {
+		return nil, a, err
+	}
+	f.store.AdjustNative(&a)
+	n := f.node(parent, name, &a, nil)
+	n.unmarked.Store(a.Type == cvd.File)
+	if a.Type == cvd.Dir {
 		n.listed.Store(true)
 	}
-	return n, a, err
+	return n, a, nil
 }
 
 func remove(r backing.Ref) error {

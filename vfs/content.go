@@ -49,6 +49,12 @@ var (
 	nativeFile  = &content{state: native}
 )
 
+// isNative is for a file that has no mark, or none any more. Called under n.mu.
+func (n *Node) isNative() {
+	n.file = nativeFile
+	n.unmarked.Store(true)
+}
+
 // placed is a chunk at its offset in the file.
 type placed struct {
 	backing.Range
@@ -81,7 +87,7 @@ func (f *FS) loadLocked(n *Node) error {
 	case err != nil:
 		return err
 	case !marked:
-		n.file = nativeFile
+		n.isNative()
 	case !m.Ranged():
 		n.file = &content{state: single, mark: m}
 	default:

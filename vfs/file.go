@@ -146,7 +146,7 @@ func (f *FS) Create(ctx context.Context, parent *Node, name string, flags int, m
 	}
 	n.mu.Lock()
 	if n.file.state == unknown {
-		n.file = nativeFile
+		n.isNative()
 	}
 	n.mu.Unlock()
 	return n, a, &Handle{f: f, n: n, file: file}, nil
@@ -182,10 +182,6 @@ func (h *Handle) Whole(writes bool) bool {
 	s := h.n.file.state
 	return s == native || s == unsettled && !writes
 }
-
-// OpenRW opens the file once more for reading and writing, for hosts that hand
-// it to the kernel for all handles together.
-func (f *FS) OpenRW(n *Node) (*backing.File, error) { return f.openBacking(n, os.O_RDWR) }
 
 // ReadAt reads up to len(p) bytes; fewer only at the end of the file.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {

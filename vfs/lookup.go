@@ -49,7 +49,7 @@ func (f *FS) childLocked(parent *Node, d *backing.Dir, name string) (*Node, Attr
 		return nil, a, err
 	}
 	n := f.node(parent, name, &a, nil)
-	f.store.Adjust(backing.Ref{Dir: d, Name: name}, &a)
+	f.adjust(n, backing.Ref{Dir: d, Name: name}, &a)
 	return n, a, nil
 }
 

@@ -43,6 +43,8 @@ type Node struct {
 	open sync.Mutex
 	dir  *backing.Dir
 
+	// unmarked is set once a file is known to be native.
+	unmarked atomic.Bool
 	// listed is set once a directory is known to be native; plant is held while it is listed.
 	listed atomic.Bool
 	// loose is set while bytes that its listing wrote are not durable.
@@ -132,6 +134,13 @@ func (f *FS) ref(n *Node) (backing.Ref, error) {
 	}
 	if n.parent == nil {
 		return backing.Ref{Dir: f.store.Top}, nil
+	}
+	if n.typ == cvd.Dir {
+		n.open.Lock()
+		defer n.open.Unlock()
+		if n.dir != nil { // its descriptor is faster than its name
+			return backing.Ref{Dir: n.dir}, nil
+		}
 	}
 	dir, err := f.dir(n.parent)
 	return backing.Ref{Dir: dir, Name: n.name}, err

@@ -198,7 +198,7 @@ func (f *FS) nativeLocked(n *Node) error {
 		err = errors.Join(c.part.Close(), f.store.RemovePartial(c.mark.Tag))
 	}
 	err = errors.Join(err, c.file.Close())
-	n.file = nativeFile
+	n.isNative()
 	return err
 }
 

@@ -178,6 +178,11 @@ func (s *Store) Adjust(r Ref, a *Attr) {
 			a.Mtime = m.Mtime
 		}
 	}
+	s.AdjustNative(a)
+}
+
+// AdjustNative is Adjust for what has no mark.
+func (s *Store) AdjustNative(a *Attr) {
 	if a.Type == cvd.File && a.Blocks == 0 {
 		a.Blocks = (a.Size + 511) / 512 // tar and others take a file without blocks for zeros, unread
 	}

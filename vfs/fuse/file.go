@@ -39,68 +39,58 @@ func (h *host) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, ou
 
 // opened decides how the kernel reads and writes the file.
 func (h *host) opened(n *vfs.Node, f *vfs.Handle, flags int, out *fuse.OpenOut) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	o := &open{h: f, id: n.ID()}
-	t := h.nodes[o.id]
-	if t == nil {
-		t = &hosted{}
-		h.nodes[o.id] = t
-	}
+	t := h.hold(n.ID())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := &open{h: f, id: n.ID(), t: t}
 	writes := flags&unix.O_ACCMODE != unix.O_RDONLY
-	if t.passed > 0 || t.cached == 0 && h.passthrough.Load() && f.Whole(writes) && h.register(n, t) {
+	switch {
+	case t.passed == 0 && t.cached == 0 && !writes && h.fill(o):
+		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	case t.passed > 0 || t.cached == 0 && h.passthrough.Load() && f.Whole(writes) && h.register(f, t):
 		o.passed = true
-		t.passed++
-		h.everPassed = true
 		out.BackingID, out.OpenFlags = t.backing, fuse.FOPEN_PASSTHROUGH
+	default:
+		out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	}
+	if o.passed {
+		t.passed++
 	} else {
 		t.cached++
-		// What the kernel kept of a file before it was passed through is stale.
-		if t.cached > 1 || !h.everPassed || !f.Whole(writes) {
-			out.OpenFlags = fuse.FOPEN_KEEP_CACHE
-		}
+	}
+	if o.passed || writes { // whatever the page cache was given may be outdated, or gone
+		h.setFilled(o.id, false)
 	}
 	out.Fh = h.files.add(o)
 }
 
-// register hands a file to the kernel. Called under mu.
-func (h *host) register(n *vfs.Node, t *hosted) bool {
-	file, err := h.f.OpenRW(n)
-	if err != nil {
-		return false
-	}
-	id, errno := h.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(file.Fd())})
+// register hands a file to the kernel, which opens it anew for each handle.
+// Called under t.mu.
+func (h *host) register(f *vfs.Handle, t *hosted) bool {
+	id, errno := h.server.RegisterBackingFd(&fuse.BackingMap{Fd: int32(f.File().Fd())})
 	if errno != 0 {
-		_ = file.Close()
 		if errno != syscall.EMFILE && errno != syscall.ENFILE {
 			h.passthrough.Store(false)
 			h.log.Info("the kernel takes no files over: reads and writes go through this process", "err", errno)
 		}
 		return false
 	}
-	t.backing, t.file = id, file
+	t.backing = id
 	return true
 }
 
 // Release closes a file.
 func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	o := h.files.take(in.Fh)
-	h.mu.Lock()
-	t := h.nodes[o.id]
-	if o.passed {
-		t.passed--
-	} else {
+	t := o.t
+	t.mu.Lock()
+	if !o.passed {
 		t.cached--
-	}
-	if t.passed == 0 && t.file != nil {
+	} else if t.passed--; t.passed == 0 {
 		h.server.UnregisterBackingFd(t.backing)
-		_ = t.file.Close() // the kernel's writes were its own
-		t.file = nil
 	}
-	if t.passed+t.cached == 0 {
-		delete(h.nodes, o.id)
-	}
-	h.mu.Unlock()
+	t.mu.Unlock()
+	h.letGo(o.id, t)
 	if err := o.h.Close(); err != nil {
 		h.log.Error("closing a file failed", "err", err)
 	}

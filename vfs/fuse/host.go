@@ -21,29 +21,35 @@ type host struct {
 	passthrough atomic.Bool
 	bars        *Bars
 
-	// mu guards the tables of what is open.
-	mu    sync.Mutex
-	nodes map[uint64]*hosted
 	files handles[*open]
 	dirs  handles[*openDir]
-	// everPassed says that the kernel has served a file by itself.
-	everPassed bool
+
+	// mu guards the table of files that are open, and the nodes whose bytes the
+	// page cache was given and may still have.
+	mu     sync.Mutex
+	nodes  map[uint64]*hosted
+	filled map[uint64]struct{}
 }
 
 // hosted is a file with open handles: how it is open in the kernel.
 type hosted struct {
+	// users counts open handles, and who is about to open or cut the file; guarded by host.mu.
+	users int
+
+	// mu guards the rest, and is held while the page cache is given bytes.
+	mu sync.Mutex
 	// cached counts handles that go through this process and the page cache.
 	cached int
 	// passed counts handles that the kernel serves from backing.
 	passed  int
 	backing int32
-	file    *backing.File
 }
 
 // open is one open file.
 type open struct {
 	h      *vfs.Handle
 	id     uint64
+	t      *hosted
 	passed bool
 }
 
@@ -87,6 +93,27 @@ func (t *handles[T]) take(fh uint64) T {
 	v := t.m[fh]
 	delete(t.m, fh)
 	return v
+}
+
+// hold returns how a file is open, until letGo.
+func (h *host) hold(id uint64) *hosted {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.nodes[id]
+	if t == nil {
+		t = &hosted{}
+		h.nodes[id] = t
+	}
+	t.users++
+	return t
+}
+
+func (h *host) letGo(id uint64, t *hosted) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t.users--; t.users == 0 {
+		delete(h.nodes, id)
+	}
 }
 
 // Init is called before the first request.

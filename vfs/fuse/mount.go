@@ -47,7 +47,7 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if err := Clear(dir); err != nil {
 		return nil, err
 	}
-	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, bars: o.Bars, nodes: map[uint64]*hosted{}}
+	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, bars: o.Bars, nodes: map[uint64]*hosted{}, filled: map[uint64]struct{}{}}
 	h.passthrough.Store(!o.NoPassthrough)
 	root := os.Geteuid() == 0
 	if root {

@@ -32,6 +32,7 @@ func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, ou
 
 // Forget gives references back.
 func (h *host) Forget(id, times uint64) {
+	h.setFilled(id, false)
 	if n := h.f.Node(id); n != nil {
 		h.f.Forget(n, times)
 	}
@@ -56,6 +57,9 @@ func (h *host) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 	a, err := h.f.Setattr(ctx, h.node(&in.InHeader), change(&in.SetAttrInCommon))
 	if err != nil {
 		return h.status("setattr", err)
+	}
+	if in.Valid&fuse.FATTR_SIZE != 0 {
+		h.cut(in.NodeId)
 	}
 	attr(&out.Attr, &a)
 	out.SetTimeout(keep)
