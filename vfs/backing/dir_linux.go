@@ -1,6 +1,7 @@
 package backing
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -138,9 +139,14 @@ func (d *Dir) Unlink(name string) error { return unix.Unlinkat(d.fd, name, 0) }
 // Rmdir removes an empty directory.
 func (d *Dir) Rmdir(name string) error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) }
 
-// Rename moves an entry on behalf of a user; flags are renameat2's.
+// Rename moves an entry on behalf of a user; flags are renameat2's. That it cannot
+// be moved is the user's to know, by the bare number as for other calls.
 func (d *Dir) Rename(name string, to *Dir, toName string, flags uint32) error {
-	return durable.RenameAt(d.fd, name, to.fd, toName, uint(flags))
+	err := durable.RenameAt(d.fd, name, to.fd, toName, uint(flags))
+	if e := (*os.LinkError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // Chmod sets the permission bits. Symlinks have none of their own.
