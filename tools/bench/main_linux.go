@@ -75,6 +75,7 @@ var rows = []row{
 	{name: "walk", measure: (*bench).walk},
 	{name: "cold", measure: (*bench).cold},
 	{name: "coldfar", measure: (*bench).coldFar},
+	{name: "small", measure: (*bench).small},
 	{name: "tenfold", measure: (*bench).tenfold, asked: true},
 }
 

@@ -7,7 +7,11 @@
 // keeps for seconds. Files that are all here are handed to the kernel
 // (passthrough), which then reads and writes the disk by itself.
 // The kernel forbids cached and passed-through opens of one inode at a time, so
-// a file opened before it was all here stays cached until its last close.
+// a file opened before it was all here stays cached until its last close. Small
+// native files are put into the page cache when they are opened for reading; the
+// kernel drops that when the file is passed through or cut.
+//
+// POSIX.md says what is not as on the disk beneath, and what operations cost.
 //
 // A wait for the network ends when the waiting process is killed. Other signals
 // do not end it: programs do not expect an interrupted read from a disk.

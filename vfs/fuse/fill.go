@@ -64,6 +64,6 @@ func (h *host) cut(id uint64) {
 	t := h.hold(id)
 	t.mu.Lock()
 	h.setFilled(id, false)
-	t.mu.Unlock() //nolint:staticcheck // the lock is a barrier
+	t.mu.Unlock()
 	h.letGo(id, t)
 }

@@ -260,3 +260,56 @@ func statfs(w *World) {
 		w.Errorf("%d bytes in all, want %d", all, want)
 	}
 }
+
+// smallChanged: a small native file that was read before shows every change of
+// it, whichever way it is made, and however long it becomes (invariant 4).
+func smallChanged(w *World) {
+	tr := NewTree(w.T)
+	for _, size := range []int{0, 100, 32 << 10, 32<<10 + 1} {
+		tr.AddFile(fmt.Sprintf("d/%d", size), Body(size, 3), 1).Touched = true
+	}
+	w.Begin(tr)
+	w.FillAll()
+	for _, p := range tr.Files() {
+		want := tr.Want[p]
+		see := func(what string) {
+			w.Helper()
+			for range 2 {
+				if err := CheckBody(w.Sys, p, want.Body); err != nil {
+					w.Fatalf("%s, %s: %v", p, what, err)
+				}
+			}
+		}
+		write := func(flags int, at int64, data []byte) {
+			w.Helper()
+			f, err := w.Sys.Open(p, flags, 0)
+			w.must(err)
+			_, err = f.WriteAt(data, at)
+			w.must(err)
+			w.must(f.Close())
+		}
+		see("new")
+		write(os.O_WRONLY, 0, []byte("overwritten"))
+		want.Body = append([]byte("overwritten"), want.Body[min(len(want.Body), 11):]...)
+		see("overwritten")
+		w.must(w.Sys.Truncate(p, 5))
+		want.Body = want.Body[:5]
+		see("cut")
+		w.must(w.Sys.Truncate(p, 5000))
+		want.Body = append(want.Body[:5:5], make([]byte, 4995)...)
+		see("longer, with zeros")
+		f, err := w.Sys.Open(p, os.O_RDONLY, 0)
+		w.must(err)
+		write(os.O_RDWR, 4000, Body(50_000, 5))
+		want.Body = append(want.Body[:4000], Body(50_000, 5)...)
+		if err := checkOpen(f, want.Body); err != nil {
+			w.Errorf("%s, open while it grew: %v", p, err)
+		}
+		w.must(f.Close())
+		see("large")
+		write(os.O_WRONLY|os.O_TRUNC, 0, []byte("small again"))
+		want.Body = []byte("small again")
+		see("small again")
+	}
+	w.Finish()
+}

@@ -64,6 +64,7 @@ var cases = []struct {
 }{
 	{"Everything", everything, nil},
 	{"HalfHydrated", halfHydrated, nil},
+	{"SmallChanged", smallChanged, nil},
 	{"HugeAndSparse", hugeAndSparse, nil},
 	{"ReadingAll", readingAll, nil},
 	{"ManyEntries", manyEntries, nil},
