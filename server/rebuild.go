@@ -12,8 +12,9 @@ import (
 type Rebuilt = session.Rebuilt
 
 // Rebuild makes the index of chunks again from the packs on the volumes, after a loss in the database. Nothing is
-// removed. No server may run on the database meanwhile.
+// removed. No server may run on the database meanwhile. A directory that no server had is wire.ErrNotFound.
 func Rebuild(ctx context.Context, o ServeOptions) (done *Rebuilt, err error) {
+	o.existing = true
 	err = o.within(ctx, func(ctx context.Context, o ServeOptions) error {
 		done, err = o.rebuild(ctx)
 		return err

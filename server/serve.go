@@ -26,6 +26,8 @@ type ServeOptions struct {
 	Listen string
 	// Ready, if not nil, is called once it serves.
 	Ready func(Address)
+
+	existing bool // Data must be a server's already
 }
 
 // Address is what endpoints need to find and to know a server.
@@ -49,16 +51,22 @@ func (o ServeOptions) within(ctx context.Context, work func(context.Context, Ser
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if err := o.check(); err != nil {
+		return err
+	}
 	data, err := filepath.Abs(o.Data)
 	if err != nil {
 		return err
 	}
 	o.Data = data
+	if err := o.there(); err != nil {
+		return err
+	}
 	// Others may pass through, because Postgres' user must, but not look: what is secret in here is 0600 besides.
 	if err := durable.MkdirAll(o.Data, 0o711); err != nil {
 		return fmt.Errorf("the data directory: %w", err)
 	}
-	unlock, err := lock(filepath.Join(o.Data, "lock"))
+	unlock, err := lock(filepath.Join(o.Data, lockFile))
 	if err != nil {
 		return err
 	}

@@ -46,8 +46,9 @@ func dataDir(t *testing.T) string {
 	return filepath.Join(dir, "data")
 }
 
-// What is wrong with the settings is exit code 2, and the message names the setting.
+// What is wrong with the settings is exit code 2, the message names the setting, and nothing was made.
 func TestUsage(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
 	file := filepath.Join(t.TempDir(), "server.yaml")
 	if err := os.WriteFile(file, []byte("databse: x\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -60,12 +61,26 @@ func TestUsage(t *testing.T) {
 		{"serve --log-level loud", "loud"},
 		{"serve --log-format xml", "xml"},
 		{"serve --config " + file, "databse"},
+		{"serve --listen nonsense", "nonsense"},
+		{"serve --listen :99999", "99999"},
+		{"serve --database nonsense", "database"},
+		{"serve --database postgres://db.example/looming", "sslmode"},
+		{"serve --volume s3://bucket", "s3://bucket"},
+		{"serve --name bad_name:8443", "bad_name:8443"},
+		{"rebuild-index --database nonsense", "database"},
 	} {
-		cmd := program(strings.Fields(c.args)...)
+		args := strings.Fields(c.args)
+		if len(args) > 0 && args[0] != "nonsense" {
+			args = append(args, "--data", data)
+		}
+		cmd := program(args...)
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != exit.UsageCode || !bytes.Contains(out, []byte(c.word)) {
 			t.Errorf("%q: %v: %s", c.args, err, out)
 		}
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("a data directory was made for settings that are wrong")
 	}
 }
 
@@ -116,11 +131,15 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// A database that cannot be is an error at once, not a long wait.
-func TestWrongDatabase(t *testing.T) {
-	cmd := program("serve", "--data", dataDir(t), "--listen", "127.0.0.1:0", "--database", "postgres://db.example/looming")
+// Maintenance makes no server where none was.
+func TestRebuildNothing(t *testing.T) {
+	data := dataDir(t)
+	cmd := program("rebuild-index", "--data", data)
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != exit.Failed || !bytes.Contains(out, []byte("sslmode")) {
+	if cmd.ProcessState.ExitCode() != exit.NotFound || !bytes.Contains(out, []byte(data)) {
 		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(data); err == nil {
+		t.Error("it made the directory")
 	}
 }

@@ -28,6 +28,7 @@ func TestCodes(t *testing.T) {
 		{wire.ErrFull, 1},
 		{wire.ErrInvalid, 2},
 		{exit.Usage("bad flag"), 2},
+		{fmt.Errorf("user: %w", wire.ErrInvalid), 2},
 		{fmt.Errorf("3 files: %w", exit.ErrPart), 3},
 		{wire.ErrDenied, 4},
 		{wire.ErrPending, 4},

@@ -42,11 +42,11 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := pq.NewConnector(dsn)
+	c, err := connector(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("%w: database: %w", wire.ErrInvalid, err)
+		return nil, err
 	}
-	db := &DB{sql: sql.OpenDB(syncing{connector}), dsn: dsn}
+	db := &DB{sql: sql.OpenDB(syncing{c}), dsn: dsn}
 	db.sql.SetMaxOpenConns(maxConns)
 	db.sql.SetMaxIdleConns(maxConns)
 	db.sql.SetConnMaxIdleTime(idleTimeout)
@@ -55,6 +55,23 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// Check says what is wrong with a connection string, without connecting.
+func Check(dsn string) error {
+	dsn, err := explicit(dsn)
+	if err == nil {
+		_, err = connector(dsn)
+	}
+	return err
+}
+
+func connector(dsn string) (*pq.Connector, error) {
+	c, err := pq.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("%w: database: %w", wire.ErrInvalid, err)
+	}
+	return c, nil
 }
 
 // begin waits for the database and migrates it.
