@@ -34,6 +34,8 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		"GET /v1/admin/streams":                       s.adminStreams,
 		"GET /v1/admin/volumes":                       s.adminVolumes,
 		"POST /v1/admin/volumes":                      s.adminAddVolume,
+		"POST /v1/admin/volumes/{id}/drain":           s.adminDrainVolume,
+		"DELETE /v1/admin/volumes/{id}":               s.adminRemoveVolume,
 		"POST /v1/admin/verify":                       s.adminVerify,
 		"GET /v1/admin/stats":                         s.adminStats,
 		"GET /v1/admin/audit":                         s.adminAudit,

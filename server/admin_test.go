@@ -37,6 +37,8 @@ func TestAdminIsForAdmins(t *testing.T) {
 		{"GET", "streams"},
 		{"GET", "volumes"},
 		{"POST", "volumes"},
+		{"POST", "volumes/x/drain"},
+		{"DELETE", "volumes/x"},
 		{"GET", "stats"},
 		{"GET", "audit"},
 		{"POST", "verify"},

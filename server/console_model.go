@@ -102,7 +102,11 @@ func (f face) desktopsAndVolumes(ctx context.Context, m *console.Model) error {
 	}
 	volumes, err := f.content.Volumes(ctx)
 	for _, v := range volumes {
-		m.Volumes = append(m.Volumes, console.Volume{Name: v.URL, UsedBytes: v.Bytes, FreeBytes: v.Free, Message: v.Problem})
+		message := v.Problem
+		if message == "" && v.Drained {
+			message = "drained: takes no new packs"
+		}
+		m.Volumes = append(m.Volumes, console.Volume{Name: v.URL, UsedBytes: v.Bytes, FreeBytes: v.Free, Message: message})
 	}
 	slices.SortFunc(m.Volumes, func(a, b console.Volume) int { return cmp.Compare(a.Name, b.Name) })
 	return err

@@ -59,7 +59,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// volumesReady needs one place to write to; that another is away is told among the volumes.
+// volumesReady needs one place that answers, be it full: what is there can be read. That another is away is told among
+// the volumes.
 func (s *Server) volumesReady(ctx context.Context) error {
 	volumes, err := s.content.Volumes(ctx)
 	if err != nil {
@@ -67,7 +68,7 @@ func (s *Server) volumesReady(ctx context.Context) error {
 	}
 	problem := "there is none: add one with --volume"
 	for _, v := range volumes {
-		if v.Problem == "" {
+		if v.Problem == "" || v.Full {
 			return nil
 		}
 		problem = v.Problem

@@ -109,6 +109,7 @@ func TestChanges(t *testing.T) {
 	if err := os.WriteFile(file, []byte("a long password\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	volume := t.TempDir()
 	for _, c := range []struct {
 		args string
 		code int
@@ -124,7 +125,14 @@ func TestChanges(t *testing.T) {
 		{"user remove admin", exit.Conflict},
 		{"user add b/c", exit.UsageCode},
 		{"volume add relative", exit.UsageCode},
-		{"volume add " + t.TempDir(), exit.OK},
+		{"volume add s3://bucket", exit.UsageCode},
+		{"volume add " + file, exit.UsageCode},
+		{"volume add " + filepath.Dir(file), exit.Conflict},
+		{"volume add " + filepath.Join(volume, "typo"), exit.NotFound},
+		{"volume add " + volume, exit.OK},
+		{"volume drain " + volume, exit.OK},
+		{"volume remove " + volume, exit.OK},
+		{"volume remove " + volume, exit.NotFound},
 		{"cvd assign x y", exit.NotFound},
 		{"cvd own x y", exit.NotFound},
 		{"cvd own x", exit.UsageCode},

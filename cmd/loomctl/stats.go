@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,53 +14,6 @@ import (
 	"github.com/looming-project/looming/cmd/loomctl/internal/api"
 	"github.com/looming-project/looming/vfs/wire"
 )
-
-type volume struct {
-	URL     string `json:"url"`
-	Free    int64  `json:"free"`
-	Total   int64  `json:"total"`
-	Packs   int64  `json:"packs"`
-	Bytes   int64  `json:"bytes"`
-	Problem string `json:"problem"`
-}
-
-func (p *program) volumeCommand() *cobra.Command {
-	noun := &cobra.Command{Use: "volume", Short: "Places for packs", Aliases: []string{"volumes"}}
-	noun.AddCommand(&cobra.Command{
-		Use: "list", Short: "List volumes", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := p.client()
-			if err != nil {
-				return err
-			}
-			doc, err := c.Get(cmd.Context(), api.Path("volumes"), nil)
-			if err != nil {
-				return err
-			}
-			return say(p, cmd, doc, func(w io.Writer, l list[volume]) {
-				table(w, "no volumes", "VOLUME PACKS USED FREE OF STATE", l.Items, func(v volume) []any {
-					return []any{v.URL, v.Packs, size(v.Bytes), size(v.Free), size(v.Total), first(v.Problem, "well")}
-				})
-			})
-		},
-	}, &cobra.Command{
-		Use: "add URL", Short: "Add a place for packs, as the server sees it", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !filepath.IsAbs(args[0]) && !strings.Contains(args[0], "://") {
-				return exit.Usage("%q: want an absolute path on the server, or a URL", args[0])
-			}
-			c, err := p.client()
-			if err != nil {
-				return err
-			}
-			if _, err := c.Post(cmd.Context(), api.Path("volumes"), map[string]string{"url": args[0]}); err != nil {
-				return err
-			}
-			return sayDone(p, cmd, "added %s", args[0])
-		},
-	})
-	return noun
-}
 
 type stats struct {
 	Endpoints             int64  `json:"endpoints"`

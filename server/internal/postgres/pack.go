@@ -25,10 +25,12 @@ func scanPack(rs *sql.Rows) (p Pack, err error) {
 	return p, err
 }
 
-// BeginPack notes a pack before its first byte is written, so that nothing of it can be forgotten.
+// BeginPack notes a pack before its first byte is written, so that nothing of it can be forgotten. A volume that takes no
+// packs any more, or is gone, is wire.ErrNotFound.
 func (db *DB) BeginPack(ctx context.Context, session int64, volume int32, name sis.PackName) (Pack, error) {
 	p := Pack{Volume: volume, Name: name}
-	err := db.sql.QueryRowContext(ctx, `insert into packs (volume_id, name, session_id) values ($1, $2, $3) returning id`,
+	err := db.sql.QueryRowContext(ctx, `insert into packs (volume_id, name, session_id)
+		select id, $2, $3::bigint from volumes where id = $1 and not drained for key share returning id`,
 		volume, name[:], session).Scan(&p.ID)
 	return p, fault("begin a pack", err)
 }

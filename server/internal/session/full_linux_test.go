@@ -39,6 +39,9 @@ func TestFullVolume(t *testing.T) {
 			t.Errorf("%s: %v, want full with the name of the volume", what, err)
 		}
 	}
+	if v := small.known(t, dir); !v.Full || v.Problem == "" {
+		t.Errorf("an admin is told %+v", v)
+	}
 	if got := small.fetch(t, 1, d, d.order[:acked]); count(got, wire.FrameOK) != acked {
 		t.Errorf("%d of %d acknowledged chunks are there", count(got, wire.FrameOK), acked)
 	}

@@ -96,20 +96,31 @@ func (u *upload) store(slab *sis.Slab) error {
 }
 
 func (u *upload) open() error {
-	id, vol, err := u.s.volumes.pick(u.ctx, max(u.length, 1<<20))
+	vol, err := u.begin()
+	if errors.Is(err, wire.ErrNotFound) { // another server was told to put no more there
+		if err = u.s.volumes.reload(u.ctx); err == nil {
+			vol, err = u.begin()
+		}
+	}
 	if err != nil {
 		return err
 	}
-	name := sis.NewName()
-	if u.pack, err = u.s.db.BeginPack(u.ctx, u.sess.ID, id, name); err != nil {
-		return err
-	}
+	name := u.pack.Name
 	u.sealed = false
 	if u.w, err = sis.NewWriter(vol, u.sess.Token.String(), name); err != nil {
 		u.drop()
 		return trouble(vol, err)
 	}
 	return nil
+}
+
+// begin notes a new pack on the volume that has the most room.
+func (u *upload) begin() (sis.Volume, error) {
+	id, vol, err := u.s.volumes.pick(u.ctx, max(u.length, 1<<20))
+	if err == nil {
+		u.pack, err = u.s.db.BeginPack(u.ctx, u.sess.ID, id, sis.NewName())
+	}
+	return vol, err
 }
 
 // seal makes what was added count: first the pack, then the index.

@@ -21,7 +21,7 @@ type volumes struct {
 	known map[int32]*volume
 }
 
-// volume is one of them; vol is nil as long as it is away. vol and err are guarded by volumes.mu.
+// volume is one of them; vol is nil as long as it is away. vol, err and Drained are guarded by volumes.mu.
 type volume struct {
 	postgres.VolumeRow
 	vol sis.Volume
@@ -47,6 +47,15 @@ func (v *volumes) load(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
+// reload reads what the database knows, and opens nothing.
+func (v *volumes) reload(ctx context.Context) error {
+	rows, err := v.db.Volumes(ctx)
+	if err == nil {
+		v.enter(rows)
+	}
+	return err
+}
+
 // enter makes rows the known volumes and returns those that are not open.
 func (v *volumes) enter(rows []postgres.VolumeRow) (away []*volume) {
 	v.mu.Lock()
@@ -57,6 +66,7 @@ func (v *volumes) enter(rows []postgres.VolumeRow) (away []*volume) {
 		if k == nil || k.URL != r.URL {
 			k = &volume{VolumeRow: r, ask: &inquiry{}}
 		}
+		k.Drained = r.Drained
 		known[r.ID] = k
 		if k.vol == nil {
 			away = append(away, k)
@@ -168,11 +178,14 @@ func (v *volumes) list() []volume {
 	return all
 }
 
-// pick chooses the volume with the most free space for a pack of n bytes.
+// pick chooses the volume with the most free space for a pack of n bytes, among those that take packs.
 func (v *volumes) pick(ctx context.Context, n int64) (id int32, vol sis.Volume, err error) {
 	most := int64(-1)
 	var away error
 	for _, k := range v.list() {
+		if k.Drained {
+			continue
+		}
 		var err error
 		if k.vol == nil {
 			k.vol, err = v.get(ctx, k.ID)
@@ -191,7 +204,7 @@ func (v *volumes) pick(ctx context.Context, n int64) (id int32, vol sis.Volume, 
 	case vol == nil && away != nil:
 		return 0, nil, away
 	case vol == nil:
-		return 0, nil, fmt.Errorf("%w: the server has no volume: an admin must add one", wire.ErrFull)
+		return 0, nil, fmt.Errorf("%w: the server has no volume that takes packs: an admin must add one", wire.ErrFull)
 	case most < n:
 		return 0, nil, full(vol)
 	}
@@ -210,47 +223,5 @@ func trouble(vol sis.Volume, err error) error {
 	case errors.Is(err, sis.ErrVolume):
 		return fmt.Errorf("%w: %w", wire.ErrUnavailable, err)
 	}
-	return err
-}
-
-// VolumeState is a volume as an admin sees it. Problem is empty if it is well.
-type VolumeState struct {
-	URL     string `json:"url"`
-	Free    int64  `json:"free"`
-	Total   int64  `json:"total"`
-	Packs   int64  `json:"packs"`
-	Bytes   int64  `json:"bytes"`
-	Problem string `json:"problem,omitempty"`
-	ID      int32  `json:"-"`
-	UUID    string `json:"id"`
-}
-
-// Volumes says how the volumes are.
-func (s *Service) Volumes(ctx context.Context) ([]VolumeState, error) {
-	if err := s.volumes.load(ctx, slog.New(slog.DiscardHandler)); err != nil {
-		return nil, err
-	}
-	uses, err := s.db.VolumeUses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []VolumeState
-	for _, k := range s.volumes.list() {
-		st := VolumeState{ID: k.ID, URL: k.URL, UUID: k.UUID.String(), Packs: uses[k.ID].Packs, Bytes: uses[k.ID].Bytes}
-		err := k.err
-		if k.vol != nil {
-			st.Free, st.Total, err = k.space()
-		}
-		if err != nil {
-			st.Problem = err.Error()
-		}
-		all = append(all, st)
-	}
-	return all, nil
-}
-
-// AddVolume adds a place for packs: a directory that is empty or a volume already.
-func (s *Service) AddVolume(ctx context.Context, url string) error {
-	_, err := s.volumes.add(ctx, url)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/looming-project/looming/vfs/durable"
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // Names in the directory of a volume.
@@ -41,17 +42,35 @@ func DirPath(address string) (string, error) {
 	if strings.Contains(address, "://") {
 		u, err := url.Parse(address)
 		if err != nil {
-			return "", fmt.Errorf("volume %q: %w", address, err)
+			return "", fmt.Errorf("%w: volume %q: %w", wire.ErrInvalid, address, err)
 		}
 		if u.Scheme != "file" || u.Host != "" && u.Host != "localhost" {
-			return "", fmt.Errorf("volume %q: want a path or file:///path", address)
+			return "", fmt.Errorf("%w: volume %q: want a path or file:///path", wire.ErrInvalid, address)
 		}
 		path = filepath.FromSlash(u.Path)
 	}
 	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("volume %q: want an absolute path", address)
+		return "", fmt.Errorf("%w: volume %q: want an absolute path", wire.ErrInvalid, address)
 	}
 	return filepath.Clean(path), nil
+}
+
+// CheckDir says whether there is a directory at the address, which MakeDir would make otherwise.
+func CheckDir(address string) error {
+	dir, err := DirPath(address)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("volume %s: %w: the server has no such directory: make it there, or mount the volume", address, wire.ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("volume %s: %w", address, err)
+	case !info.IsDir():
+		return fmt.Errorf("volume %s: %w: it is not a directory", address, wire.ErrInvalid)
+	}
+	return nil
 }
 
 // MakeDir makes a volume in a directory that has none, which is created where
@@ -96,8 +115,8 @@ func (v *dirVolume) checkEmpty() error {
 	}
 	for _, n := range names {
 		if n.Name() != "lost+found" && !durable.IsTemp(n.Name()) {
-			return fmt.Errorf("volume %s: the directory is not empty (%s) and has no %s: name an empty one, or mount the volume",
-				v.url, n.Name(), idFile)
+			return fmt.Errorf("volume %s: %w: the directory is not empty (%s) and has no %s: name an empty one, or mount the volume",
+				v.url, wire.ErrConflict, n.Name(), idFile)
 		}
 	}
 	return nil
