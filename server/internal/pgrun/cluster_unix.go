@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,9 @@ type cluster struct {
 	bin             binaries
 	as              account
 	log             *slog.Logger
+	doing           atomic.Value // what up does now, a string
+	list            func(dir string) []int
+	look            *look // at the processes, under way; only of the goroutine that Run runs in
 }
 
 // socketMax is the longest path of a Unix socket, in bytes, on the systems that allow the least.
@@ -42,7 +46,7 @@ func prepare(ctx context.Context, o Options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{dir: dir, data: filepath.Join(dir, "cluster"), logs: filepath.Join(dir, "log"), log: o.Log}
+	c := &cluster{dir: dir, data: filepath.Join(dir, "cluster"), logs: filepath.Join(dir, "log"), log: o.Log, list: processesIn}
 	major, err := clusterMajor(c.data)
 	if err != nil {
 		return nil, err
@@ -176,26 +180,4 @@ func freeBytes(path string) uint64 {
 func lastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], " / ")
-}
-
-// processesIn lists processes whose working directory is dir: Postgres' own stay in the cluster all their life.
-// Systems without /proc list none, and rely on Postgres' own check.
-func processesIn(dir string) []int {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil
-	}
-	var pids []int
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err == nil && worksIn(pid, dir) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-func worksIn(pid int, dir string) bool {
-	cwd, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd")
-	return err == nil && cwd == dir
 }

@@ -239,7 +239,7 @@ func (c *cluster) left() {
 	ctx, cancel := context.WithTimeout(context.Background(), immediateStop)
 	defer cancel()
 	if err := c.waitForStragglers(ctx); err != nil {
-		c.log.Warn("Postgres has stopped, but not all of its processes have ended", "pids", processesIn(c.data))
+		c.log.Warn("Postgres has stopped, but perhaps not all of its processes", "error", err)
 	}
 	if filepath.Dir(c.socket) != c.dir {
 		_ = os.Remove(c.socket) // not empty if something still uses it

@@ -17,8 +17,6 @@ const (
 	lastPause  = 10 * time.Second
 	// steady is how long Postgres must have run for a death to count as the first.
 	steady = time.Minute
-	// settle is how long processes of a Postgres that was killed may take to leave.
-	settle = time.Minute
 )
 
 // Run keeps Postgres running in o.Dir until ctx ends, then stops it and returns nil. It calls ready once, when
@@ -43,7 +41,7 @@ func Run(ctx context.Context, o Options, ready func(dsn string)) error {
 
 // first brings Postgres up for the first time, where failing is final, and then keeps it.
 func (c *cluster) first(ctx context.Context, ready func(string)) error {
-	p, err := c.up(ctx)
+	p, err := c.upAloud(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -73,7 +71,7 @@ func (c *cluster) keep(ctx context.Context, p *postmaster) error {
 				return nil
 			}
 			var err error
-			if p, err = c.up(ctx); err != nil && ctx.Err() == nil {
+			if p, err = c.upAloud(ctx); err != nil && ctx.Err() == nil {
 				c.log.Error("Postgres does not start, trying again", "pause", min(2*pause, lastPause), "error", err)
 			}
 			if ctx.Err() != nil {
@@ -86,11 +84,13 @@ func (c *cluster) keep(ctx context.Context, p *postmaster) error {
 
 // up adopts the Postgres that runs already, or starts one, and waits until it serves.
 func (c *cluster) up(ctx context.Context) (*postmaster, error) {
+	c.doing.Store("looking for one that runs")
 	p, err := c.adopt()
 	if err != nil {
 		return nil, err
 	}
 	if p != nil {
+		c.doing.Store("waiting for the one that runs to serve")
 		if err := c.waitReady(ctx, p); err == nil {
 			return p, nil
 		}
@@ -98,37 +98,22 @@ func (c *cluster) up(ctx context.Context) (*postmaster, error) {
 			return nil, err
 		}
 	}
+	c.doing.Store("waiting for the processes of the last one to end")
 	if err := c.waitForStragglers(ctx); err != nil {
 		return nil, err
 	}
+	c.doing.Store("starting it")
 	if err := c.ownDir(c.socket); err != nil {
 		return nil, err
 	}
 	if p, err = c.start(); err != nil {
 		return nil, err
 	}
+	c.doing.Store("waiting for it to serve")
 	if err := c.waitReady(ctx, p); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
-}
-
-// waitForStragglers waits until the last process of a dead postmaster has left: they end by themselves once they
-// notice, and Postgres refuses to start before.
-func (c *cluster) waitForStragglers(ctx context.Context) error {
-	deadline := time.Now().Add(settle)
-	for {
-		pids := processesIn(c.data)
-		if len(pids) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("processes of a Postgres that was killed do not end: %v: end them with kill", pids)
-		}
-		if !sleep(ctx, 50*time.Millisecond) {
-			return ctx.Err()
-		}
-	}
 }
 
 // sleep is false if ctx ended first.
