@@ -55,6 +55,7 @@ type Endpoint struct {
 	ID       string    `json:"id"`       // device id, as `looming enroll` prints it
 	Name     string    `json:"name"`     // what admins call it
 	Hostname string    `json:"hostname"` // what it calls itself
+	Key      string    `json:"key"`      // the SHA-256 of its public key, in hexadecimal, as `looming enroll` prints it
 	Address  string    `json:"address"`  // where it was last seen from
 	OS       string    `json:"os"`
 	State    State     `json:"state"`
@@ -66,7 +67,7 @@ type Endpoint struct {
 // Phase is where a stream or an upload is in its life.
 type Phase string
 
-// The phases of a stream, in order; Offline and Failed may come at any point.
+// The phases of a stream, in order; Offline, Stopped and Failed may come at any point.
 const (
 	Listing   Phase = "listing"   // the tree is being read
 	Start     Phase = "start"     // the start set arrives: what the desktop reads until it is usable
@@ -76,7 +77,8 @@ const (
 	Pivoting  Phase = "pivoting"  // the virtual file system steps aside
 	Native    Phase = "native"    // the disk is the desktop
 	Offline   Phase = "offline"   // the endpoint, or its server, is out of reach; it goes on by itself
-	Failed    Phase = "failed"    // stopped; Message says why and what to do
+	Stopped   Phase = "stopped"   // interrupted by whoever ran it; the same command goes on
+	Failed    Phase = "failed"    // ended; Message says why and what to do
 )
 
 // The phases of an upload, in order; Failed and Offline as above.

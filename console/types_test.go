@@ -53,7 +53,7 @@ func TestNamesMatch(t *testing.T) {
 		"State": {string(Pending), string(Approved), string(Revoked)},
 		"Phase": {
 			string(Listing), string(Start), string(Filling), string(Verifying), string(Waiting), string(Pivoting), string(Native),
-			string(Scanning), string(Uploading), string(Committing), string(Committed), string(Offline), string(Failed),
+			string(Scanning), string(Uploading), string(Committing), string(Committed), string(Offline), string(Stopped), string(Failed),
 		},
 	} {
 		union := regexp.MustCompile(`(?s)type ` + name + ` =(.*?);`).FindString(string(src))

@@ -226,10 +226,18 @@ func TestStreams(t *testing.T) {
 	if m.Uploads[0].Phase != console.Committed || m.Totals.Streams != 1 || m.Totals.Uploads != 0 || m.Totals.Endpoints != 1 || len(m.Volumes) != 1 {
 		t.Errorf("%+v", m)
 	}
-	if m.Endpoints[0].Activity != "streaming cvd" {
+	if m.Endpoints[0].Activity != "streaming cvd" || len(m.Endpoints[0].Key) != 64 {
 		t.Errorf("%+v", m.Endpoints)
 	}
 	reports, err := face{s.Server}.reports(t.Context())
+	must(t, err)
+	for i := range reports {
+		reports[i].Phase = "stopped"
+	}
+	if sums, err := (face{s.Server}).totals(t.Context(), reports); err != nil || sums.Streams != 0 || len(activitiesOf(reports)) != 0 {
+		t.Errorf("interrupted work counts as under way: %+v, %v", sums, err)
+	}
+	reports, err = face{s.Server}.reports(t.Context())
 	must(t, err)
 	for i := range reports {
 		if reports[i].Kind == "stream" {

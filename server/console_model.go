@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"math"
 	"slices"
 	"strings"
@@ -21,7 +22,9 @@ const (
 )
 
 // over says whether nothing follows a phase.
-func over(phase string) bool { return slices.Contains([]string{"native", "failed", "done"}, phase) }
+func over(phase string) bool {
+	return slices.Contains([]string{"native", "stopped", "failed", "done"}, phase)
+}
 
 // Fleet implements console.Fleet: everything that is there now.
 func (f face) Fleet(ctx context.Context) (console.Model, error) {
@@ -156,7 +159,7 @@ func activitiesOf(reports []postgres.Progress) map[string]string {
 
 func endpoint(d *postgres.DeviceRow, doing map[string]string) console.Endpoint {
 	return console.Endpoint{
-		ID: d.Name, Name: d.Name, Hostname: d.Host, Address: d.Address, OS: d.OS, State: console.State(d.State),
+		ID: d.Name, Name: d.Name, Hostname: d.Host, Key: hex.EncodeToString(d.Fingerprint[:]), Address: d.Address, OS: d.OS, State: console.State(d.State),
 		Online: d.Online, LastSeen: d.LastSeen, Activity: doing[d.Name],
 	}
 }
@@ -211,7 +214,7 @@ func upload(p *postgres.Progress) console.Upload {
 		BytesRead: count64(p.BytesRead), BytesSent: count64(p.BytesSent), Current: p.Current, Started: p.Started, Updated: p.Updated,
 	}
 	u.Phase, u.Message = phaseOf(p)
-	if u.Phase != console.Committed && u.Phase != console.Failed && u.Phase != console.Offline {
+	if !over(p.Phase) && u.Phase != console.Offline {
 		u.BytesPerSecond = int64(finite(p.Rate))
 	}
 	return u

@@ -1,6 +1,7 @@
 package consoletest
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"time"
@@ -111,7 +112,11 @@ func streams(now time.Time) []console.Stream {
 	failed.ID, failed.CVD, failed.Device, failed.Phase = "st-paul", "paul.richter", device(12), console.Failed
 	failed.Message = "No space left on /srv: 1.20 GB are missing. Free space there, then run looming stream again; it goes on from here."
 	failed.BytesPerSecond, failed.ETASeconds, failed.Misses, failed.Current = 0, nil, nil, ""
-	return []console.Stream{filling, early, waits, lost, native, failed}
+	stopped := Step(0.44, now)
+	stopped.ID, stopped.CVD, stopped.Device, stopped.Phase = "st-sofie", "sofie.larsen", device(13), console.Stopped
+	stopped.Message = "interrupted: the same command goes on"
+	stopped.BytesPerSecond, stopped.ETASeconds, stopped.Misses, stopped.Current = 0, nil, nil, ""
+	return []console.Stream{filling, early, waits, lost, native, failed, stopped}
 }
 
 func uploads(now time.Time) []console.Upload {
@@ -167,7 +172,7 @@ func endpoints(now time.Time) []console.Endpoint {
 	var all []console.Endpoint
 	for i := range 38 {
 		e := console.Endpoint{
-			ID: device(i), Name: fmt.Sprintf("PC-%04d", 2_101+i*13), Hostname: fmt.Sprintf("pc%d.example.org", 2_101+i*13),
+			ID: device(i), Key: fmt.Sprintf("%x", sha256.Sum256([]byte(device(i)))), Name: fmt.Sprintf("PC-%04d", 2_101+i*13), Hostname: fmt.Sprintf("pc%d.example.org", 2_101+i*13),
 			Address: fmt.Sprintf("10.20.%d.%d", 4+i/10, 20+i*7%200), OS: systems[i%len(systems)],
 			State: console.Approved, Online: i%4 != 1, LastSeen: now.Add(-time.Duration(i%4) * 2 * time.Second), Activity: busy[i],
 		}

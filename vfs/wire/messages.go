@@ -103,7 +103,7 @@ type Progress struct {
 	CVD      string         `json:"cvd"`
 	Snapshot cvd.SnapshotID `json:"snapshot,omitzero"`
 	Target   string         `json:"target,omitempty"`
-	// Phase of a stream: listing, start, filling, verifying, waiting, pivoting, native, offline, failed;
+	// Phase of a stream: listing, start, filling, verifying, waiting, pivoting, native, offline, stopped, failed;
 	// of a snapshot: scanning, uploading, committing, done, failed.
 	Phase string `json:"phase"`
 	// Message is the error, or what is waited for.

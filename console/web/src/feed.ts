@@ -6,7 +6,7 @@ export type State = "pending" | "approved" | "revoked";
 export type Phase =
   | "listing" | "start" | "filling" | "verifying" | "waiting" | "pivoting" | "native"
   | "scanning" | "uploading" | "committing" | "committed"
-  | "offline" | "failed";
+  | "offline" | "stopped" | "failed";
 
 export interface Model {
   endpoints: Endpoint[];
@@ -21,6 +21,7 @@ export interface Endpoint {
   id: string;
   name: string;
   hostname: string;
+  key: string;
   address: string;
   os: string;
   state: State;

@@ -81,7 +81,7 @@ function Asking(props: { endpoints: Endpoint[]; all: number }) {
       <ul>
         {shown.map((e) => (
           <li key={e.id} data-endpoint={e.id}>
-            <span class="two-lines"><b>{e.name || e.hostname || e.id}</b><small class="mono">{e.id}</small></span>
+            <span class="two-lines"><b>{e.name || e.hostname || e.id}</b><small class="mono" title="The fingerprint of its key, as looming enroll prints it">{e.key || e.id}</small></span>
             <span class="faint asking-where">{e.os} · {e.address} · {ago(e.last_seen, serverTime.value)}</span>
             <TrustButton endpoint={e} verb="approve" />
           </li>

@@ -5,7 +5,7 @@ import type { Tone } from "./parts";
 export const phaseNames: Record<Phase, string> = {
   listing: "Listing", start: "Start set", filling: "Filling", verifying: "Verifying", waiting: "Waiting", pivoting: "Pivoting",
   native: "Native", scanning: "Scanning", uploading: "Uploading", committing: "Committing", committed: "Committed",
-  offline: "Offline", failed: "Failed",
+  offline: "Offline", stopped: "Stopped", failed: "Failed",
 };
 
 export function phaseTone(p: Phase): Tone {
@@ -16,6 +16,7 @@ export function phaseTone(p: Phase): Tone {
     case "failed":
       return "bad";
     case "offline":
+    case "stopped":
     case "waiting":
       return "warn";
     default:
@@ -23,4 +24,4 @@ export function phaseTone(p: Phase): Tone {
   }
 }
 
-export const isOver = (p: Phase) => p === "native" || p === "committed" || p === "failed";
+export const isOver = (p: Phase) => p === "native" || p === "committed" || p === "stopped" || p === "failed";

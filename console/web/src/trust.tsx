@@ -35,7 +35,7 @@ export function TrustDialog() {
   };
   const facts = (
     <dl class="facts">
-      <dt>Device id</dt><dd class="mono">{e.id}</dd>
+      <dt>Key</dt><dd class="mono">{e.key || "unknown"}</dd>
       <dt>Host name</dt><dd>{e.hostname || "unknown"}</dd>
       <dt>Address</dt><dd class="mono">{e.address || "unknown"}</dd>
       <dt>System</dt><dd>{e.os || "unknown"}</dd>
@@ -43,7 +43,7 @@ export function TrustDialog() {
   );
   return q.verb === "approve" ? (
     <Confirm key="approve" title={`Approve ${name}?`} verb="Approve" act={() => approve(e.id)} onClose={close}>
-      <p>It gets a certificate, and may then store and stream its own desktops. Compare the device id with what <code>looming enroll</code> shows on the machine.</p>
+      <p>It gets a certificate, and may then store and stream its own desktops. Compare the fingerprint of its key with what <code>looming enroll</code> shows on the machine.</p>
       {facts}
     </Confirm>
   ) : (
