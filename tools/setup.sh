@@ -2,6 +2,11 @@
 # Makes a machine ready for what the tools here do. Sourced by tools/test,
 # tools/check and tools/demo; it leaves the shell at the top of the clone.
 set -euo pipefail
+case " $* " in *' --help '* | *' -h '*) # the comment that a tool begins with
+	sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+	exit 0
+	;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/looming
 

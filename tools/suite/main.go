@@ -39,7 +39,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: tools/test [--short] [--fuzz TIME] [--limit TIME] [PACKAGE...]\n       tools/check")
+	fmt.Fprintln(os.Stderr, "usage: tools/test [--short] [--fuzz TIME] [--limit TIME] [PACKAGE...]\n       tools/check [--fix]")
 	flag.PrintDefaults()
 }
 
