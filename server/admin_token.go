@@ -33,6 +33,8 @@ type newToken struct {
 	Token string `json:"token"`
 	// CAFingerprint is the SHA-256 of the CA's certificate, for whoever enrols to compare.
 	CAFingerprint string `json:"ca_fingerprint"`
+	// URL is where endpoints find the server, by the first name that it was started with.
+	URL string `json:"url,omitempty"`
 }
 
 func (s *Server) adminNewToken(w http.ResponseWriter, r *http.Request, admin string) error {
@@ -48,7 +50,7 @@ func (s *Server) adminNewToken(w http.ResponseWriter, r *http.Request, admin str
 	if body.Uses < 1 || body.Uses > tokenMaxUses || body.TTL < 1 || body.TTL > int64(tokenMaxTTL/time.Second) {
 		return fmt.Errorf("%w: a token has 1 to %d uses and lives 1 second to %d days", wire.ErrInvalid, tokenMaxUses, tokenMaxTTL/(24*time.Hour))
 	}
-	t := newToken{Token: auth.NewSecret()}
+	t := newToken{Token: auth.NewSecret(), URL: s.outside}
 	var err error
 	t.EnrolToken, err = s.db.AddEnrolToken(r.Context(), t.Token, admin, body.Uses, time.Duration(body.TTL)*time.Second)
 	if err != nil {

@@ -32,9 +32,9 @@ type ServeOptions struct {
 
 // Address is what endpoints need to find and to know a server.
 type Address struct {
-	URL string
+	URL string `json:"url"`
 	// CAFingerprint is the SHA-256 of the CA's certificate, in hexadecimal.
-	CAFingerprint string
+	CAFingerprint string `json:"ca_fingerprint"`
 }
 
 // The patience of a clean shutdown, after which requests are cut off.
@@ -120,7 +120,11 @@ func (o ServeOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen at %s: %w", o.Listen, err), s.Close())
 	}
-	url := "https://" + reachable(l.Addr().(*net.TCPAddr))
+	at := l.Addr().(*net.TCPAddr)
+	url := "https://" + reachable(at)
+	if len(o.Names) > 0 {
+		s.outside = "https://" + net.JoinHostPort(o.Names[0], fmt.Sprint(at.Port))
+	}
 	if err := s.firstStart(ctx, o.Data, url); err != nil {
 		return errors.Join(err, l.Close(), s.Close())
 	}

@@ -34,6 +34,7 @@ type Options struct {
 // Server serves devices and admins. Make one with Open, have Run running while Handler is served, and Close it last.
 type Server struct {
 	version string
+	outside string // the URL for endpoints; empty: not known
 	log     *slog.Logger
 	db      *postgres.DB
 	ca      *ca.Authority

@@ -18,6 +18,7 @@ type enrolToken struct {
 	Expires       time.Time `json:"expires"`
 	Token         string    `json:"token"`
 	CAFingerprint string    `json:"ca_fingerprint"`
+	URL           string    `json:"url"`
 }
 
 func (p *program) tokenCommand() *cobra.Command {
@@ -43,7 +44,7 @@ func (p *program) tokenCreate() *cobra.Command {
 		}
 		return say(p, cmd, doc, func(w io.Writer, t enrolToken) {
 			fmt.Fprintln(w, t.Token)
-			fmt.Fprintf(cmd.ErrOrStderr(), "On the device: looming enroll %s --token %s --ca-fingerprint %s\n", p.server, t.Token, t.CAFingerprint)
+			fmt.Fprintf(cmd.ErrOrStderr(), "On the device: looming enroll %s --token %s --ca-fingerprint %s\n", first(t.URL, p.server), t.Token, t.CAFingerprint)
 		})
 	}
 	return cmd

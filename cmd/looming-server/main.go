@@ -23,7 +23,7 @@ func command() *cobra.Command {
 		Version: version(),
 	}
 	settings.Bind(root, &common, configFile)
-	root.AddCommand(serveCommand(), rebuildCommand(&common))
+	root.AddCommand(serveCommand(&common), rebuildCommand(&common))
 	return root
 }
 

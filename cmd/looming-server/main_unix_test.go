@@ -88,7 +88,9 @@ func TestUsage(t *testing.T) {
 // running; meanwhile the directory is its own. Maintenance works on what it left.
 func TestServe(t *testing.T) {
 	data := dataDir(t)
-	cmd := program("serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
+	cmd := program("serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn", "--output", "json")
+	var document bytes.Buffer
+	cmd.Stdout = &document
 	errs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +122,10 @@ func TestServe(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
+	}
+	var at map[string]string
+	if err := json.Unmarshal(document.Bytes(), &at); err != nil || !strings.Contains(all, at["url"]) || !strings.Contains(all, at["ca_fingerprint"]) {
+		t.Errorf("on stdout: %s: %v", document.String(), err)
 	}
 	if _, err := os.Stat(filepath.Join(data, "postgres", "cluster", "postmaster.pid")); err == nil {
 		t.Error("Postgres still runs")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -30,7 +31,7 @@ func (l *logging) logger() (*slog.Logger, error) {
 	return nil, exit.Usage("--log-format %s: want text or json", l.format)
 }
 
-func serveCommand() *cobra.Command {
+func serveCommand(common *settings.Common) *cobra.Command {
 	o := server.ServeOptions{}
 	log := logging{}
 	cmd := &cobra.Command{
@@ -42,7 +43,10 @@ The first start makes what is missing: a certificate authority, a private
 Postgres (from the installed binaries, unless --database says where another is),
 a volume for packs, and the user "admin", whose password is in
 DATA/admin-password. On the same machine loomctl needs no more than
-DATA/admin.json, which it finds by itself.`,
+DATA/admin.json, which it finds by itself.
+
+With --output json it prints one document, {"url":...,"ca_fingerprint":...}, as
+soon as it serves.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := log.logger()
@@ -53,6 +57,9 @@ DATA/admin.json, which it finds by itself.`,
 			o.Log, o.Version = logger, version()
 			o.Ready = func(a server.Address) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "Looming serves at %s\nCA fingerprint %s\n", a.URL, a.CAFingerprint)
+				if common.Output == settings.JSON {
+					_ = json.NewEncoder(cmd.OutOrStdout()).Encode(a) // it serves, whether that is heard or not
+				}
 			}
 			return server.Serve(cmd.Context(), o)
 		},
