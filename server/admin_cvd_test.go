@@ -42,6 +42,9 @@ func TestOwner(t *testing.T) {
 	must(t, err)
 
 	want(t, "no such device", own("nobody"), wire.ErrNotFound)
+	if err := own("nobody"); err == nil || !strings.Contains(err.Error(), `device "nobody": not found`) {
+		t.Errorf("it does not say that the device is missing: %v", err)
+	}
 	want(t, "no device", own(""), wire.ErrInvalid)
 	want(t, "no such desktop", s.admin("POST", "/v1/admin/cvds/x/owner", map[string]string{"device": "new"}, nil), wire.ErrNotFound)
 	must(t, s.admin("POST", "/v1/admin/devices/new/revoke", nil, nil))

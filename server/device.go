@@ -41,7 +41,7 @@ func (s *Server) device(h deviceHandler) http.Handler {
 		}
 		s.saw(r.Context(), d, clientHost(r))
 		err = h(w, r, d)
-		if errors.Is(err, wire.ErrDenied) {
+		if errors.Is(err, wire.ErrDenied) || errors.Is(err, postgres.ErrNotYours) {
 			s.refuse(r, "device", d.Name, err)
 		}
 		return err

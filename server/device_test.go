@@ -74,6 +74,7 @@ func TestEnrollByToken(t *testing.T) {
 	}
 	want(t, "the token again", errOf(b.enroll(tok.Token)), wire.ErrDenied)
 	s.wantRefusal("enrol:b", "used up")
+	want(t, "a taken name with a wrong token", errOf(s.client("a").enroll("nonsense")), wire.ErrDenied)
 	want(t, "a wrong token", errOf(b.enroll("nonsense")), wire.ErrDenied)
 	if r, err := b.enroll(""); err != nil || r.State != "pending" {
 		t.Errorf("without a token: %+v, %v", r, err)

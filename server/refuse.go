@@ -19,7 +19,8 @@ import (
 // refuse logs and audits that somebody was not let in. What repeats within a minute is counted but not written again,
 // so that a device that keeps knocking fills no disk.
 func (s *Server) refuse(r *http.Request, kind, name string, err error) {
-	if !errors.Is(err, wire.ErrDenied) && !errors.Is(err, wire.ErrPending) && !errors.Is(err, wire.ErrConflict) {
+	if !errors.Is(err, wire.ErrDenied) && !errors.Is(err, wire.ErrPending) && !errors.Is(err, wire.ErrConflict) &&
+		!errors.Is(err, postgres.ErrNotYours) {
 		return // the database is away, say: nobody was refused
 	}
 	s.refuseFrom(context.WithoutCancel(r.Context()), kind, name, clientHost(r), r.Method+" "+r.URL.Path, err)

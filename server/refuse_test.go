@@ -123,3 +123,26 @@ func TestLoginWithOddNames(t *testing.T) {
 		want(t, fmt.Sprintf("%.10q", name), err, console.ErrLogin)
 	}
 }
+
+// A device that asks for a desktop of another's hears what it would hear if there were none, and is written down; one
+// that asks for what is not there is not.
+func TestNotYoursIsAudited(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	owner, other := s.approved("owner"), s.approved("other")
+	must(t, owner.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk"}, nil))
+	hidden := other.do("GET", "/v1/cvds/desk/snapshots", nil, nil)
+	want(t, "another's", hidden, wire.ErrNotFound)
+	none := other.do("GET", "/v1/cvds/none/snapshots", nil, nil)
+	want(t, "none", none, wire.ErrNotFound)
+	if strings.ReplaceAll(hidden.Error(), `"desk"`, `"none"`) != none.Error() {
+		t.Errorf("the two can be told apart: %q, %q", hidden, none)
+	}
+	s.wantRefusal("device:other", "not assigned")
+	rows, err := s.db.Audits(t.Context(), 100)
+	must(t, err)
+	for _, r := range rows {
+		if r.Refused && strings.Contains(r.What, "none") {
+			t.Errorf("audited: %+v", r)
+		}
+	}
+}

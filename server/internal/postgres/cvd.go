@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,10 +60,28 @@ func (db *DB) CVDsOf(ctx context.Context, device int64) ([]CVD, error) {
 		cvdQuery+`where `+mayRead+`order by c.name`, device)
 }
 
-// CVDFor finds a desktop that a device may read. One that it may not is not found.
+// ErrNotYours is the cause where a desktop is not found because the device may not read it. The device is not told.
+var ErrNotYours = errors.New("it is another device's, and not assigned to this one")
+
+// CVDFor finds a desktop that a device may read. One that it may not is not found, for a reason that the log may have.
 func (db *DB) CVDFor(ctx context.Context, device int64, name string) (CVD, error) {
 	c, err := scanCVD(db.sql.QueryRowContext(ctx, cvdQuery+`where `+mayRead+`and c.name = $2`, device, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		err = db.hidden(ctx, name, err)
+	}
 	return c, fault(fmt.Sprintf("desktop %q", name), err)
+}
+
+// hidden is the reason why a desktop was not found.
+func (db *DB) hidden(ctx context.Context, name string, none error) error {
+	var there bool
+	if err := db.sql.QueryRowContext(ctx, `select exists (select from cvds where name = $1)`, name).Scan(&there); err != nil {
+		return err
+	}
+	if there {
+		return fmt.Errorf("%w: %w", ErrNotYours, none)
+	}
+	return none
 }
 
 // Assign lets a device read a desktop that is not its own.

@@ -63,6 +63,8 @@ func (e *Enrolment) insert(ctx context.Context, tx *sql.Tx) (Device, error) {
 		if err := e.room(ctx, tx); err != nil {
 			return Device{}, err
 		}
+	} else if err := e.checkToken(ctx, tx); err != nil { // before a stranger hears whose name is taken
+		return Device{}, err
 	}
 	d, err := scanDevice(tx.QueryRowContext(ctx, `insert into devices as d (name, host, os, fingerprint, address, last_seen)
 		values ($1, $2, $3, $4, $5, now()) returning `+deviceColumns, e.Name, e.Host, e.OS, e.Fingerprint[:], e.Address))
@@ -129,14 +131,27 @@ func (db *DB) PrunePending(ctx context.Context, age time.Duration) error {
 	return err
 }
 
+var errToken = fmt.Errorf("%w: the token is wrong, used up or expired: ask an admin for another, or enrol without", wire.ErrDenied)
+
+const goodToken = `hash = $1 and uses > 0 and expires > now()`
+
+func (e *Enrolment) checkToken(ctx context.Context, tx *sql.Tx) error {
+	sum := sha256.Sum256([]byte(e.Token))
+	var good bool
+	err := tx.QueryRowContext(ctx, `select exists (select from enrol_tokens where `+goodToken+`)`, sum[:]).Scan(&good)
+	if err == nil && !good {
+		return errToken
+	}
+	return err
+}
+
 // approve uses up the token once.
 func (e *Enrolment) approve(ctx context.Context, tx *sql.Tx, id int64) (Device, error) {
 	sum := sha256.Sum256([]byte(e.Token))
 	var token int64
-	err := tx.QueryRowContext(ctx, `update enrol_tokens set uses = uses - 1
-		where hash = $1 and uses > 0 and expires > now() returning id`, sum[:]).Scan(&token)
+	err := tx.QueryRowContext(ctx, `update enrol_tokens set uses = uses - 1 where `+goodToken+` returning id`, sum[:]).Scan(&token)
 	if errors.Is(err, sql.ErrNoRows) {
-		return Device{}, fmt.Errorf("%w: the token is wrong, used up or expired: ask an admin for another, or enrol without", wire.ErrDenied)
+		return Device{}, errToken
 	}
 	if err != nil {
 		return Device{}, err

@@ -40,6 +40,9 @@ func fault(op string, err error) error {
 	if err == nil {
 		return nil
 	}
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return &Fault{Op: op + ": " + f.Op, Means: f.Means, Cause: f.Cause} // what failed within, say, a transaction
+	}
 	sentinel := meaning(err)
 	if sentinel == nil {
 		return fmt.Errorf("%s: %w", op, err)
