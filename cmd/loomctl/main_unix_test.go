@@ -43,6 +43,7 @@ func withServer(run func() int) (code int, err error) {
 	defer cancel()
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	o := server.ServeOptions{Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0", Ready: func(server.Address) { close(ready) }}
+	o.Names = []string{"desktops.example.org"}
 	o.Log = slog.New(slog.DiscardHandler)
 	go func() { ended <- server.Serve(ctx, o) }()
 	select {
@@ -91,7 +92,7 @@ func TestCommands(t *testing.T) {
 // Tokens, users and volumes can be made, seen and removed.
 func TestChanges(t *testing.T) {
 	code, token, errs := loomctl(t, "token", "create", "--uses", "3", "--ttl", "10m")
-	if code != exit.OK || len(strings.TrimSpace(token)) != 26 || !strings.Contains(errs, "looming enroll https://") {
+	if code != exit.OK || len(strings.TrimSpace(token)) != 26 || !strings.Contains(errs, "looming enroll https://desktops.example.org:") {
 		t.Fatalf("code %d: %s %s", code, token, errs)
 	}
 	if _, out, _ := loomctl(t, "token", "list"); !strings.Contains(out, "admin") {
@@ -160,11 +161,20 @@ func TestErrors(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	rubbish := filepath.Join(t.TempDir(), "rubbish")
+	if err := os.WriteFile(rubbish, []byte("\x7fELF\n\x00\x01"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
 		word string
 	}{
+		{"stats --token-file " + rubbish, exit.UsageCode, "token"},
+		{"stats --server nonsense", exit.UsageCode, "https://"},
+		{"token create --ttl -1h", exit.UsageCode, "uses"},
+		{"token create --uses 0", exit.UsageCode, "uses"},
+		{"audit list --limit 0", exit.UsageCode, "limit"},
 		{"stats --token-file " + bad, exit.Denied, "not known"},
 		{"stats --server https://127.0.0.1:1", exit.OutOfReach, "does looming-server run there"},
 		{"stats --server http://127.0.0.1:1", exit.UsageCode, "https://"},

@@ -143,7 +143,13 @@ type auditRow struct {
 func (p *program) auditCommand() *cobra.Command {
 	noun := &cobra.Command{Use: "audit", Short: "Who did what, and who was refused"}
 	limit := 100
-	cmd := &cobra.Command{Use: "list", Short: "List the latest entries, the newest first", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the latest entries, the newest first", Args: cobra.NoArgs,
+		Long: `List the latest entries, the newest first.
+
+Who is refused and asks again the same way is written down once a minute; all
+refusals are counted at the server's /metrics.`,
+	}
 	cmd.Flags().IntVar(&limit, "limit", limit, "how many")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.client()

@@ -109,7 +109,7 @@ func showLive(w io.Writer, l live) {
 		for _, u := range l.Uploads {
 			t = append(t, []any{u.Device, u.CVD, u.Phase, u.FilesDone, size(u.BytesRead), size(u.BytesSent), size(u.BytesPerSecond) + "/s", first(u.Message, u.Current)})
 		}
-		table(w, "", "UPLOAD CVD PHASE FILES READ SENT RATE NOW", t, func(r []any) []any { return r })
+		table(w, "", "UPLOAD CVD PHASE ENTRIES READ SENT RATE NOW", t, func(r []any) []any { return r })
 	}
 }
 

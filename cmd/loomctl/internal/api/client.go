@@ -44,6 +44,9 @@ func New(o Options) (*Client, error) {
 	if err != nil || base.Scheme != "https" || base.Host == "" {
 		return nil, fmt.Errorf("%w: the server's URL %q: want https://HOST:PORT", wire.ErrInvalid, o.Server)
 	}
+	if strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("%w: the token: want one line of letters and digits, as admin.json has it", wire.ErrInvalid)
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13}
 	if len(o.CA) > 0 {
 		config.RootCAs = x509.NewCertPool()
