@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -153,7 +154,12 @@ func (s *Server) guarded(next http.Handler, a *answer, r *http.Request) (abort b
 	return false
 }
 
+// access logs a request: what went well is of interest to whoever looks for something.
 func (s *Server) access(r *http.Request, a *answer, in int64, took time.Duration) {
-	s.log.Info("request", "method", r.Method, "path", clean(r.URL.Path, 1024), "status", a.code(), "from", clientHost(r), "who", a.who,
+	level := slog.LevelDebug
+	if a.code() >= http.StatusBadRequest {
+		level = slog.LevelInfo
+	}
+	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", clean(r.URL.Path, 1024), "status", a.code(), "from", clientHost(r), "who", a.who,
 		"in", in, "out", a.bytes, "ms", took.Milliseconds())
 }
