@@ -45,17 +45,18 @@ func weekOf(t time.Time) int32 {
 	return int32(s / int64(week/time.Second))
 }
 
-// cell counts the uses of one path in one week and phase.
+// cell counts the uses of one path by one user in one week and phase.
 type cell struct {
 	week  int32
 	phase Phase
+	user  uint32
 	opens uint32
 	bytes uint64
 }
 
-// compareCells orders by week, newest first, then by phase.
+// compareCells orders by week, newest first, then by phase and user.
 func compareCells(a, b cell) int {
-	return cmp.Or(cmp.Compare(b.week, a.week), cmp.Compare(a.phase, b.phase))
+	return cmp.Or(cmp.Compare(b.week, a.week), cmp.Compare(a.phase, b.phase), cmp.Compare(a.user, b.user))
 }
 
 // uses is how often the cell's path was used: an open that was not seen still counts once if something was read.

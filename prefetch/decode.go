@@ -17,14 +17,14 @@ const (
 // Decode reads what Encode wrote; anything else is an ErrFormat. It takes memory in proportion to the tally's bounds,
 // whatever the input says.
 func Decode(b []byte) (*Tally, error) {
-	if len(b) < len(magic)+4 || string(b[:len(magic)]) != magic {
-		return nil, (&reader{}).failed("no tally of version 1")
+	if len(b) < len(magic)+4 || string(b[:len(magic)]) != magic && string(b[:len(magic)]) != magic1 {
+		return nil, (&reader{}).failed("no tally of version 1 or 2")
 	}
 	body, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
 	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, (&reader{}).failed("the checksum does not match")
 	}
-	d := decoder{reader: reader{b: body[len(magic):]}, t: &Tally{}}
+	d := decoder{reader: reader{b: body[len(magic):]}, t: &Tally{}, old: string(b[:len(magic)]) == magic1}
 	d.table()
 	d.traces()
 	d.check()
@@ -42,6 +42,7 @@ func (r *reader) failed(what string) error {
 type decoder struct {
 	reader
 	t      *Tally
+	old    bool // version 1: no users, and of a trace only whole files
 	paths  []string
 	named  []bool // by index in paths: has counts or is in a trace
 	length int
@@ -59,7 +60,7 @@ func (d *decoder) table() {
 			d.named[i] = true
 		}
 	}
-	if len(d.t.paths) > MaxPaths || d.t.length > MaxPathBytes {
+	if d.t.over(0, 0, 0) {
 		d.fail("too many paths")
 	}
 }
@@ -80,14 +81,19 @@ func (d *decoder) path() string {
 }
 
 func (d *decoder) cells() []cell {
-	cells := make([]cell, d.count(3, Weeks*uint64(phases)))
-	next := uint64(0)
+	cells := make([]cell, d.count(3, MaxCells))
+	key := uint64(0)
 	for i := range cells {
-		key := next + d.uint(Weeks*uint64(phases))
-		next = key + 1
-		c := cell{d.t.newest - int32(key/uint64(phases)), Phase(key % uint64(phases)), uint32(d.uint(opensMax)), d.uint(bytesMax)}
-		if key >= Weeks*uint64(phases) || c.week <= 0 || c.opens == 0 && c.bytes == 0 {
-			d.fail("a count of nothing, or too old")
+		if key += d.uint(Weeks * uint64(phases)); d.old && i > 0 {
+			key++
+		}
+		c := cell{week: d.t.newest - int32(key/uint64(phases)), phase: Phase(key % uint64(phases))}
+		if !d.old {
+			c.user = uint32(d.uint(math.MaxUint32))
+		}
+		c.opens, c.bytes = uint32(d.uint(opensMax)), d.uint(bytesMax)
+		if key >= Weeks*uint64(phases) || c.week <= 0 || c.opens == 0 && c.bytes == 0 || i > 0 && compareCells(cells[i-1], c) >= 0 {
+			d.fail("a count of nothing, out of order, or too old")
 		}
 		cells[i] = c
 	}
@@ -114,25 +120,49 @@ func (d *decoder) trace() Trace {
 	if len(tr.Uses) == 0 {
 		d.fail("an empty start")
 	}
-	seen := make(map[uint64]struct{}, len(tr.Uses))
+	seen := newUsed()
 	length, after := 0, uint64(0)
 	for i := range tr.Uses {
 		at := d.uint(maxTable)
 		after += d.uint(maxAfter)
-		_, twice := seen[at]
-		if twice || at >= uint64(len(d.paths)) || after > maxAfter {
+		u := d.what()
+		if at >= uint64(len(d.paths)) || after > maxAfter {
 			d.fail("a use that cannot be")
 		}
 		if d.err != nil {
 			break
 		}
-		seen[at], d.named[at] = struct{}{}, true
-		tr.Uses[i] = Use{d.paths[at], time.Duration(after) * time.Millisecond}
-		if length += len(d.paths[at]); length > MaxTraceBytes {
+		d.named[at] = true
+		u.Path, u.After = d.paths[at], time.Duration(after)*time.Millisecond
+		tr.Uses[i] = u
+		if fresh := seen.first(u.Want); len(fresh) != 1 || fresh[0] != u.Want {
+			d.fail("a use that is not the first")
+		}
+		if length += len(u.Path); length > MaxTraceBytes {
 			d.fail("a start of too many paths")
 		}
 	}
 	return tr
+}
+
+// what reads what a use is of, and when in the start.
+func (d *decoder) what() (u Use) {
+	if d.old {
+		return u
+	}
+	n := d.uint(whats*uint64(phases) - 1)
+	u.Phase = Phase(n % uint64(phases))
+	switch n / uint64(phases) {
+	case ofDir:
+		u.Dir = true
+	case ofPart:
+		u.From = d.uint(spanMax/Grain) * Grain
+		u.To = u.From + d.uint(spanMax/Grain)*Grain
+		if u.To == u.From || u.To > spanMax {
+			d.fail("a part of nothing, or too far")
+		}
+	}
+	return u
 }
 
 // check refuses what decodes but is not how a tally would be written.

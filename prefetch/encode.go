@@ -6,8 +6,11 @@ import (
 	"slices"
 )
 
-// magic is three letters and the version of the format.
-const magic = "LMU\x01"
+// magic is three letters and the version of the format; magic1 is what version 1 had.
+const (
+	magic  = "LMU\x02"
+	magic1 = "LMU\x01"
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -71,13 +74,14 @@ func shared(a, b string) int {
 
 func appendCells(b []byte, cells []cell, newest int32) []byte {
 	b = binary.AppendUvarint(b, uint64(len(cells)))
-	next := uint64(0)
+	last := uint64(0)
 	for _, c := range cells {
 		key := uint64(newest-c.week)*uint64(phases) + uint64(c.phase)
-		b = binary.AppendUvarint(b, key-next)
+		b = binary.AppendUvarint(b, key-last)
+		b = binary.AppendUvarint(b, uint64(c.user))
 		b = binary.AppendUvarint(b, uint64(c.opens))
 		b = binary.AppendUvarint(b, c.bytes)
-		next = key + 1
+		last = key
 	}
 	return b
 }
@@ -91,7 +95,32 @@ func appendTrace(b []byte, tr Trace, index map[string]int) []byte {
 		ms := u.After.Milliseconds()
 		b = binary.AppendUvarint(b, uint64(index[u.Path]))
 		b = binary.AppendUvarint(b, uint64(ms-last))
+		b = appendWhat(b, u)
 		last = ms
+	}
+	return b
+}
+
+// What a use is of.
+const (
+	ofFile uint64 = iota
+	ofDir
+	ofPart
+	whats
+)
+
+func appendWhat(b []byte, u Use) []byte {
+	what := ofFile
+	switch {
+	case u.Dir:
+		what = ofDir
+	case !u.Whole():
+		what = ofPart
+	}
+	b = binary.AppendUvarint(b, what*uint64(phases)+uint64(u.Phase))
+	if what == ofPart {
+		b = binary.AppendUvarint(b, u.From/Grain)
+		b = binary.AppendUvarint(b, u.Len()/Grain)
 	}
 	return b
 }

@@ -17,13 +17,23 @@ type job struct {
 
 // file is a large file that comes in pieces.
 type file struct {
-	item   Item
-	stage  Stage
-	tries  int
-	next   uint64 // from where nothing was asked yet
-	here   uint64 // bytes that have come
-	flying int    // pieces in flight, or to be asked again
-	err    error  // why it is given up for now
+	item  Item
+	stage Stage
+	tries int
+	next  uint64 // how many of its bytes were asked for
+	here  uint64 // bytes that have come
+	// counted are those of them that had not come with parts of the file before, as far as is shown.
+	counted uint64
+	flying  int   // pieces in flight, or to be asked again
+	err     error // why it is given up for now
+}
+
+// credit notes that n bytes came, and says how many are to be shown: those that were shown before come last.
+func (f *file) credit(n uint64) uint64 {
+	f.here += n
+	shown := min(f.here, f.item.fresh()) - f.counted
+	f.counted += shown
+	return shown
 }
 
 // result is how a job ended.
@@ -55,7 +65,7 @@ func (j *job) cost() float64 {
 	}
 	sum := 0.0
 	for i := range j.items {
-		sum += cost(j.items[i].Size)
+		sum += cost(j.items[i].bytes())
 	}
 	return sum
 }
@@ -65,7 +75,7 @@ func (j *job) bytes() (n uint64) {
 		return j.n
 	}
 	for i := range j.items {
-		n += j.items[i].Size
+		n += j.items[i].bytes()
 	}
 	return n
 }

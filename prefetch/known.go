@@ -13,7 +13,8 @@ import (
 //
 //	chance of a use x (bytes the link passes in a round trip + bytes read in a use) / (overhead + size)
 //
-// The chance takes uses as a Poisson process: a decayed count of s means s ln 2 / HalfLife uses in a day to come.
+// Of a file whose parts the start set had, only what is left counts. Directories cost nothing but their names, and come
+// with what is looked up. The chance takes uses as a Poisson process: a decayed count of s means s ln 2 / HalfLife uses in a day to come.
 const (
 	// roundTrip is what a link of 20 Mbit/s and 50 ms passes while a demand waits for its answer.
 	roundTrip = 128 << 10
@@ -60,7 +61,7 @@ func (k *known) expect(t *Tally, now time.Time) {
 func (k *known) pending() bool { return len(k.unsized)+len(k.ranked) > 0 }
 
 // next returns the items that are worth more than what was not looked up yet, or nil where it only looked up.
-func (k *known) next(ctx context.Context, tree Tree, given map[string]struct{}) ([]Item, error) {
+func (k *known) next(ctx context.Context, tree Tree, given map[string]struct{}, parts map[string]uint64) ([]Item, error) {
 	if k.inGroup == 0 {
 		if items := k.above(k.bar()); len(items) > 0 || len(k.unsized) == 0 {
 			return items, nil
@@ -68,7 +69,7 @@ func (k *known) next(ctx context.Context, tree Tree, given map[string]struct{}) 
 		k.inGroup = min(len(k.unsized), group)
 	}
 	some := k.unsized[:min(k.inGroup, block)]
-	if err := k.rank(ctx, tree, some, given); err != nil {
+	if err := k.rank(ctx, tree, some, given, parts); err != nil {
 		return nil, err
 	}
 	k.pass(len(some))
@@ -112,7 +113,7 @@ func (k *known) above(bar float64) []Item {
 }
 
 // rank looks up some paths.
-func (k *known) rank(ctx context.Context, tree Tree, some []Usage, given map[string]struct{}) error {
+func (k *known) rank(ctx context.Context, tree Tree, some []Usage, given map[string]struct{}, parts map[string]uint64) error {
 	usage := make(map[string]Usage, len(some))
 	paths := make([]string, 0, len(some))
 	for _, u := range some {
@@ -131,10 +132,19 @@ func (k *known) rank(ctx context.Context, tree Tree, some []Usage, given map[str
 	for _, it := range items {
 		// A huge file that is used less than once in a half-life waits with the other huge ones.
 		if u := usage[it.Path]; it.Size < hugeSize || u.Score >= 1 {
-			k.ranked = append(k.ranked, ranked{it, worth(u, it.Size)})
+			k.ranked = append(k.ranked, ranked{it, worthLeft(u, it.Size, parts[it.Path])})
 		}
 	}
 	return nil
+}
+
+// worthLeft is what a file is worth of which some bytes are here: those that are read.
+func worthLeft(u Usage, size, here uint64) float64 {
+	here = min(here, size)
+	if u.PerUse > 0 && here > 0 {
+		u.PerUse = max(u.PerUse-min(here, u.PerUse), 1)
+	}
+	return worth(u, size-here)
 }
 
 func worth(u Usage, size uint64) float64 {

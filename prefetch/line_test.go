@@ -70,7 +70,7 @@ func (l *line) carry(ctx context.Context, items []Item, n uint64) error {
 func (l *line) Fill(ctx context.Context, batch []Item) error {
 	var n uint64
 	for _, it := range batch {
-		n += it.Size
+		n += it.bytes()
 	}
 	err := l.carry(ctx, batch, n)
 	p, some := asPartial(err)
@@ -82,7 +82,7 @@ func (l *line) Fill(ctx context.Context, batch []Item) error {
 	for i, it := range batch {
 		if !some || p.Errs[i] == nil {
 			l.got = append(l.got, it.Path)
-			l.bytes += it.Size
+			l.bytes += it.bytes()
 		}
 	}
 	return err

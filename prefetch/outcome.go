@@ -99,11 +99,12 @@ func (s *run) hold(longest time.Duration) {
 // credit counts what a job brought.
 func (s *run) credit(j *job) {
 	if j.large == nil {
-		s.show.done(j.stage, uint64(len(j.items)), j.bytes())
+		for i := range j.items {
+			s.show.done(j.stage, &j.items[i], j.items[i].fresh())
+		}
 		return
 	}
-	s.show.done(j.stage, 0, j.n)
-	j.large.here += j.n
+	s.show.piece(j.stage, j.large.credit(j.n))
 	s.landed(j.large)
 }
 
@@ -113,10 +114,10 @@ func (s *run) landed(f *file) {
 	switch {
 	case f.flying > 0:
 	case f.err != nil:
-		s.show.undo(f.stage, f.here)
+		s.show.undo(f.stage, f.counted)
 		s.failed(f.item, f.stage, f.tries, f.err)
-	case f.here == f.item.Size:
-		s.show.done(f.stage, 1, 0)
+	case f.here == f.item.bytes():
+		s.show.done(f.stage, &f.item, 0)
 	}
 }
 

@@ -6,12 +6,17 @@ import (
 	"time"
 )
 
-// block is how many paths are looked up, and how many items are given, at a time.
-const block = 512
+// block is how many paths are looked up, and how many items are given, at a time; of the start set the first are fewer,
+// firstLook, and every time twice as many: content flows after as many round trips as directories lie on the way to what is
+// needed first, and what lies on the way to the rest comes beside it.
+const (
+	block     = 512
+	firstLook = 32
+)
 
 // Plan is an order of work over a desktop: every file exactly once, as long as the tree stays as it is.
 //
-//  1. The start set, in its order.
+//  1. The start set, in its order: directories are listed, files are brought, large ones in the parts that are needed.
 //  2. What the tally knows: most expected waiting saved per byte first (known.go).
 //  3. The rest, directory by directory; caches after other things, huge files last (rest.go).
 //
@@ -22,16 +27,19 @@ type Plan struct {
 	tree  Tree
 	known known
 	rest  rest
-	start []string // not looked up yet
-	// given are the paths that the first two stages gave, which the rest leaves out.
+	start []Want // not looked up yet
+	some  int    // how many of them are looked up next
+	// given are the paths that the first two stages gave whole, which the rest leaves out.
 	given map[string]struct{}
+	// parts are how many bytes were given of others.
+	parts map[string]uint64
 	// at is what Next last tried.
 	at Stage
 }
 
 // NewPlan makes a plan. It keeps nothing of the tally but what it copies; start may come from Tally.StartSet.
-func NewPlan(tree Tree, t *Tally, start []string, now time.Time) *Plan {
-	p := &Plan{tree: tree, start: start, given: make(map[string]struct{}, len(start)+t.Len())}
+func NewPlan(tree Tree, t *Tally, start []Want, now time.Time) *Plan {
+	p := &Plan{tree: tree, start: start, some: firstLook, given: make(map[string]struct{}, len(start)+t.Len()), parts: map[string]uint64{}}
 	p.known.expect(t, now)
 	p.rest.push("", "", 0)
 	return p
@@ -58,23 +66,58 @@ func (p *Plan) step(ctx context.Context) ([]Item, error) {
 		return p.nextKnown(ctx)
 	case p.rest.pending():
 		p.at = RestStage
-		return p.rest.next(ctx, p.tree, p.given)
+		items, err := p.rest.next(ctx, p.tree, p.given)
+		return p.less(items), err
 	}
 	return nil, io.EOF
 }
 
 func (p *Plan) nextStart(ctx context.Context) ([]Item, error) {
-	n := min(len(p.start), block)
-	items, err := lookup(ctx, p.tree, p.start[:n])
-	if err != nil {
-		return nil, err
+	wants := p.start[:min(len(p.start), p.some)]
+	paths := make([]string, len(wants))
+	for i := range wants {
+		paths[i] = wants[i].Path
 	}
-	p.start = p.start[n:]
-	return p.give(items), nil
+	found, err := p.tree.Lookup(ctx, paths)
+	if err != nil {
+		return nil, &PlanError{"look up", paths[0], err}
+	}
+	p.passStart()
+	items := make([]Item, 0, len(found))
+	for i, it := range found {
+		if it.Path == "" || it.Dir {
+			continue
+		}
+		if part(&it, wants[i].Span) {
+			p.parts[it.Path] += it.bytes()
+			items = append(items, it)
+		} else if wants[i].From < max(it.Size, 1) {
+			items = append(items, p.give([]Item{it})...)
+		}
+	}
+	return items, nil
+}
+
+// part makes an item one for a part of its file, unless the file is small, has become shorter, or is here.
+func part(it *Item, s Span) bool {
+	if s.Whole() || it.Native || it.Size <= smallest || s.From >= it.Size || s.From == 0 && s.To >= it.Size {
+		return false
+	}
+	it.Span = s
+	return true
+}
+
+// smallest is up to which size a file has one chunk, which comes whole.
+const smallest = 128 << 10
+
+// passStart goes to the next part of the start set.
+func (p *Plan) passStart() {
+	p.start = p.start[min(len(p.start), p.some):]
+	p.some = min(2*p.some, block)
 }
 
 func (p *Plan) nextKnown(ctx context.Context) ([]Item, error) {
-	items, err := p.known.next(ctx, p.tree, p.given)
+	items, err := p.known.next(ctx, p.tree, p.given, p.parts)
 	return p.give(items), err
 }
 
@@ -87,7 +130,15 @@ func (p *Plan) give(items []Item) []Item {
 			fresh = append(fresh, it)
 		}
 	}
-	return fresh
+	return p.less(fresh)
+}
+
+// less notes of which items parts were given before.
+func (p *Plan) less(items []Item) []Item {
+	for i := range items {
+		items[i].had = p.parts[items[i].Path]
+	}
+	return items
 }
 
 // Skip goes past what Next failed on. Paths that could not be looked up come again in the rest; a directory that could
@@ -95,7 +146,7 @@ func (p *Plan) give(items []Item) []Item {
 func (p *Plan) Skip() (lost bool) {
 	switch p.at {
 	case StartSetStage:
-		p.start = p.start[min(len(p.start), block):]
+		p.passStart()
 	case KnownStage:
 		p.known.skip()
 	case RestStage:

@@ -130,10 +130,10 @@ func TestPlanCoversAll(t *testing.T) {
 		start := rapid.SliceOfNDistinct(pick, 0, 20, rapid.ID).Draw(t, "start")
 		tally := &Tally{}
 		for _, p := range rapid.SliceOfN(pick, 0, 30).Draw(t, "used") {
-			tally.Opened(p, Later, noon)
+			tally.Opened(p, Later, 0, noon)
 		}
-		got, stages, _ := order(t, NewPlan(tree, tally, slices.Clone(start), noon))
-		again, _, _ := order(t, NewPlan(tree, tally, slices.Clone(start), noon))
+		got, stages, _ := order(t, NewPlan(tree, tally, wantsOf(start...), noon))
+		again, _, _ := order(t, NewPlan(tree, tally, wantsOf(start...), noon))
 		if !slices.Equal(got, again) {
 			t.Fatalf("two plans of one tree differ:\n%q\n%q", got, again)
 		}
@@ -165,14 +165,14 @@ func TestPlanOrder(t *testing.T) {
 	})
 	tally := &Tally{}
 	for range 20 {
-		tally.Opened("usr/bin/often", Later, noon)
-		tally.Opened("srv/used", Later, noon)
-		tally.Read("srv/used", Later, noon, 4096)
+		tally.Opened("usr/bin/often", Later, 0, noon)
+		tally.Opened("srv/used", Later, 0, noon)
+		tally.Read("srv/used", Later, 0, noon, 4096)
 	}
-	tally.Opened("usr/bin/seldom", Later, noon)
-	tally.Opened("usr/bin/small", Later, noon)
-	tally.Opened("srv/big", Later, noon.Add(-60*24*time.Hour))
-	got, _, _ := order(t, NewPlan(tree, tally, []string{"usr/lib/lib.so", "gone", "bin/sh", "usr/lib/lib.so"}, noon))
+	tally.Opened("usr/bin/seldom", Later, 0, noon)
+	tally.Opened("usr/bin/small", Later, 0, noon)
+	tally.Opened("srv/big", Later, 0, noon.Add(-60*24*time.Hour))
+	got, _, _ := order(t, NewPlan(tree, tally, wantsOf("usr/lib/lib.so", "gone", "bin/sh", "usr/lib/lib.so"), noon))
 	want := []string{
 		"usr/lib/lib.so", "bin/sh", // the start set
 		"usr/bin/small", "usr/bin/often", "usr/bin/seldom", "srv/used", // by waiting saved for each byte
@@ -182,6 +182,44 @@ func TestPlanOrder(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("order\n%q, want\n%q", got, want)
+	}
+}
+
+// Of a large file the start set gives parts, in its order; the file itself comes later, and is worth what is left of it.
+func TestPlanParts(t *testing.T) {
+	const big, shrunk = 100 * Grain, 3*Grain + 1
+	tree := treeOf(map[string]uint64{"lib/big": big, "lib/shrunk": shrunk, "lib/small": Grain, "bin/sh": 10, "bin/new": 1 << 20})
+	part := func(path string, from, to uint64) Want { return Want{Path: path, Span: Span{from * Grain, to * Grain}} }
+	start := []Want{
+		{Path: "lib", Dir: true},
+		part("lib/big", 5, 7), wantOf("bin/sh"), part("lib/small", 0, 1), part("lib/big", 90, 101),
+		part("lib/shrunk", 2, 9), part("lib/shrunk", 4, 9), part("lib/gone", 0, 1),
+	}
+	tally := &Tally{}
+	tally.Opened("lib/big", Start, 0, noon)
+	tally.Read("lib/big", Start, 0, noon, 12*Grain) // all that is read of it is in the start set
+	tally.Opened("bin/new", Later, 0, noon)
+	var got []Item
+	p := NewPlan(tree, tally, start, noon)
+	for {
+		w, err := p.Next(t.Context())
+		if err == io.EOF {
+			break
+		}
+		got = append(got, w.Items...)
+	}
+	want := []Item{
+		{Path: "lib/big", Size: big, Span: start[1].Span},
+		{Path: "bin/sh", Size: 10},
+		{Path: "lib/small", Size: Grain},
+		{Path: "lib/big", Size: big, Span: start[4].Span},
+		{Path: "lib/shrunk", Size: shrunk, Span: start[5].Span},
+		{Path: "bin/new", Size: 1 << 20},
+		{Path: "lib/big", Size: big, had: 12 * Grain},
+		{Path: "lib/shrunk", Size: shrunk, had: Grain + 1},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("items\n%+v, want\n%+v", got, want)
 	}
 }
 
@@ -195,7 +233,7 @@ func TestPlanSkips(t *testing.T) {
 		t.Errorf("got %q, lost %q", got, lost)
 	}
 
-	p := NewPlan(tree, &Tally{}, []string{"c/3", "bad"}, noon)
+	p := NewPlan(tree, &Tally{}, wantsOf("c/3", "bad"), noon)
 	if _, err := p.Next(t.Context()); err == nil {
 		t.Fatal("a start set that cannot be looked up is not an error")
 	}
@@ -303,7 +341,7 @@ func TestPlanKnownInGroups(t *testing.T) {
 		p := fmt.Sprintf("d%d/f%d", i%100, i)
 		files[p] = uint64(i*7919%300_000) + 1
 		for range 1 + i%5 {
-			tally.Opened(p, Later, noon)
+			tally.Opened(p, Later, 0, noon)
 		}
 	}
 	tree := &countingTree{memTree: treeOf(files)}

@@ -26,7 +26,8 @@ func (s State) String() string { return [...]string{"filling", "yielding", "wait
 type Progress struct {
 	State State
 	Stage Stage
-	// The start set: what is here and what there is. Bytes of it are known once it was looked up.
+	// The start set: what is here and what there is, parts of files counted like files. Bytes of it are known once it was
+	// looked up.
 	StartFiles, StartFilesTotal uint64
 	StartBytes, StartBytesTotal uint64
 	// The whole desktop; the totals are what Options said.
@@ -53,11 +54,18 @@ type meter struct {
 // rateOver is the time over which the rate is smoothed.
 const rateOver = 3 * time.Second
 
-func (m *meter) done(stage Stage, files, bytes uint64) {
-	m.Files += files
+// done counts an item that is here, and bytes of it that were not counted yet.
+func (m *meter) done(stage Stage, it *Item, bytes uint64) {
+	m.Files += it.files()
+	if stage == StartSetStage {
+		m.StartFiles++
+	}
+	m.piece(stage, bytes)
+}
+
+func (m *meter) piece(stage Stage, bytes uint64) {
 	m.Bytes += bytes
 	if stage == StartSetStage {
-		m.StartFiles += files
 		m.StartBytes += bytes
 	}
 }

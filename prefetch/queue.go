@@ -25,8 +25,8 @@ func (q *queue) next(size float64, m *meter) *job {
 		it := q.have[0]
 		switch large := q.cut(it, size); {
 		case it.Native:
-			m.done(q.stage, 1, it.Size)
-		case q.open != nil && (large || q.open.stage != q.stage || q.weight+cost(it.Size) > 2*size):
+			m.done(q.stage, &it, it.fresh())
+		case q.open != nil && (large || q.open.stage != q.stage || q.weight+cost(it.bytes()) > 2*size):
 			return q.close()
 		case large:
 			q.have = q.have[1:]
@@ -48,7 +48,7 @@ func (q *queue) add(it Item) {
 		q.open = &job{stage: q.stage, items: make([]Item, 0, 64)}
 	}
 	q.open.items = append(q.open.items, it)
-	q.weight += cost(it.Size)
+	q.weight += cost(it.bytes())
 }
 
 // close returns the batch being put together, nil if there is none.
@@ -60,17 +60,17 @@ func (q *queue) close() *job {
 
 // cut says whether a file comes in pieces.
 func (q *queue) cut(it Item, size float64) bool {
-	return q.cuts && it.Size > pieceMin && float64(it.Size) > 2*size
+	return q.cuts && it.bytes() > pieceMin && float64(it.bytes()) > 2*size
 }
 
 // piece cuts the next piece off the large file.
 func (q *queue) piece(size float64) *job {
 	f := q.large
-	n := min(max(uint64(size), pieceMin), f.item.Size-f.next)
-	j := &job{stage: f.stage, tries: f.tries, large: f, off: f.next, n: n}
+	n := min(max(uint64(size), pieceMin), f.item.bytes()-f.next)
+	j := &job{stage: f.stage, tries: f.tries, large: f, off: f.item.From + f.next, n: n}
 	f.next += n
 	f.flying++
-	if f.next == f.item.Size {
+	if f.next == f.item.bytes() {
 		q.large = nil
 	}
 	return j
@@ -104,7 +104,7 @@ func (q *queue) stopCutting(f *file) {
 func (q *queue) repeat(l lateItem) {
 	if n := len(q.again); n > 0 {
 		last := q.again[n-1]
-		if last.tries == l.tries && last.stage == l.stage && last.bytes()+l.item.Size <= floor && len(last.items) < parts {
+		if last.tries == l.tries && last.stage == l.stage && last.bytes()+l.item.bytes() <= floor && len(last.items) < parts {
 			last.items = append(last.items, l.item)
 			return
 		}

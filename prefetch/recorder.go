@@ -16,22 +16,25 @@ type RecorderOptions struct {
 	StartFor time.Duration
 	// LoginFor is how long the login phase lasts: 60 s by default.
 	LoginFor time.Duration
+	// TraceFor is how long first uses are kept with the start: 10 min by default, since on a slow line a start lasts that
+	// long, and what follows it at once is waited for as well.
+	TraceFor time.Duration
 	// Buffer is how many different uses wait for the next Flush: 8192 by default. More are dropped, and counted.
 	Buffer int
 }
 
 // Recorder notes uses from the making of it on, which is the start. Its methods may be called from any goroutine.
 //
-// Opened and Read cost a short lock and no allocation; they never wait for a Flush at work.
+// What notes costs a short lock and no allocation; it never waits for a Flush at work.
 type Recorder struct {
 	o       RecorderOptions
 	started time.Time
 	seed    maphash.Seed
 
-	flush sync.Mutex // guards spare, trace, seen; taken before mu
+	flush sync.Mutex // guards spare, trace, used; taken before mu
 	spare []event
 	trace Trace
-	seen  map[string]struct{}
+	used  used
 
 	mu      sync.Mutex // guards what follows; held for a few instructions only
 	login   time.Time
@@ -40,14 +43,27 @@ type Recorder struct {
 	dropped uint64
 }
 
-// event is what one path went through since the last flush, within one phase.
+// event is what one path went through since the last flush, by one user within one phase.
 type event struct {
 	path  string
 	at    time.Time
-	opens uint32
+	kind  kind
 	phase Phase
+	user  uint32
+	opens uint32
 	bytes uint64
+	span  Span // of a read
 }
+
+// kind is what happened to a path.
+type kind uint8
+
+const (
+	opened  kind = iota // a file whose reads are not seen
+	watched             // a file whose reads are seen
+	read
+	listed // a directory
+)
 
 const slotCount = 4096
 
@@ -59,7 +75,8 @@ func NewRecorder(o RecorderOptions) *Recorder {
 	orDefault(&o.StartFor, time.Minute)
 	orDefault(&o.LoginFor, time.Minute)
 	orDefault(&o.Buffer, 8192)
-	r := &Recorder{o: o, started: o.Now(), seed: maphash.MakeSeed(), seen: map[string]struct{}{}}
+	orDefault(&o.TraceFor, 10*time.Minute)
+	r := &Recorder{o: o, started: o.Now(), seed: maphash.MakeSeed(), used: newUsed()}
 	r.trace = Trace{Started: r.started, Machine: o.Machine}
 	r.events, r.slots = make([]event, 0, o.Buffer), make([]int32, slotCount)
 	return r
@@ -80,35 +97,62 @@ func (r *Recorder) Login() {
 	r.login = now
 }
 
-// Opened notes that a file was opened.
-func (r *Recorder) Opened(path string) { r.note(path, 1, 0) }
+// Opened notes that a user opened a file; seen says that Read is told of what is read of it.
+func (r *Recorder) Opened(path string, user uint32, seen bool) {
+	k := opened
+	if seen {
+		k = watched
+	}
+	r.note(event{path: path, kind: k, user: user, opens: 1})
+}
 
-// Read notes that n bytes of a file were read at off.
-func (r *Recorder) Read(path string, off int64, n int) {
-	if n > 0 && off >= 0 {
-		r.note(path, 0, uint64(n))
+// Read notes that a user read n bytes of a file at off.
+func (r *Recorder) Read(path string, user uint32, off int64, n int) {
+	if n <= 0 || off < 0 {
+		return
+	}
+	if s, ok := spanOf(uint64(off), uint64(n)); ok {
+		r.note(event{path: path, kind: read, user: user, bytes: uint64(n), span: s})
 	}
 }
 
-func (r *Recorder) note(path string, opens uint32, bytes uint64) {
-	now := r.o.Now()
-	slot := maphash.String(r.seed, path) % slotCount
+// Listed notes that a user needed the names in a directory.
+func (r *Recorder) Listed(path string, user uint32) {
+	r.note(event{path: path, kind: listed, user: user, opens: 1})
+}
+
+func (r *Recorder) note(e event) {
+	e.at = r.o.Now()
+	slot := maphash.String(r.seed, e.path) % slotCount
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	phase := r.phaseLocked(now)
-	if i := r.slots[slot]; i > 0 {
-		if e := &r.events[i-1]; e.phase == phase && e.path == path {
-			e.opens += opens
-			e.bytes += bytes
-			return
-		}
+	if r.login.IsZero() && ofPerson(e.user) {
+		r.login = e.at
+	}
+	e.phase = r.phaseLocked(e.at)
+	if i := r.slots[slot]; i > 0 && r.events[i-1].join(&e) {
+		return
 	}
 	if len(r.events) == cap(r.events) {
 		r.dropped++
 		return
 	}
-	r.events = append(r.events, event{path, now, opens, phase, bytes})
+	r.events = append(r.events, e)
 	r.slots[slot] = int32(len(r.events))
+}
+
+// ofPerson says that a user's number is one that people have, on Linux: the first file that such a one opens is a login.
+func ofPerson(user uint32) bool { return user >= 1000 && user < 60_000 }
+
+// join adds o to e, if it is the same going on.
+func (e *event) join(o *event) bool {
+	if e.kind != o.kind || e.phase != o.phase || e.user != o.user || e.path != o.path || o.span.From > e.span.To || o.span.To < e.span.From {
+		return false
+	}
+	e.opens += o.opens
+	e.bytes += o.bytes
+	e.span = Span{min(e.span.From, o.span.From), max(e.span.To, o.span.To)}
+	return true
 }
 
 func (r *Recorder) phaseLocked(now time.Time) Phase {
@@ -136,8 +180,8 @@ func (r *Recorder) Flush(t *Tally) {
 	events := r.take()
 	grown := false
 	for _, e := range events {
-		t.count(e.path, e.phase, e.at, e.opens, e.bytes)
-		grown = r.first(e) || grown
+		t.count(e.path, e.at, cell{phase: e.phase, user: e.user, opens: e.opens, bytes: e.bytes})
+		grown = r.first(&e) || grown
 	}
 	if grown {
 		t.AddTrace(r.trace)
@@ -159,12 +203,17 @@ func (r *Recorder) take() []event {
 	return events
 }
 
-// first adds the first use of a path to the trace of the start.
-func (r *Recorder) first(e event) bool {
-	if _, again := r.seen[e.path]; again || e.phase != Start || len(r.trace.Uses) == MaxUses || !validPath(e.path) {
+// first adds the first use of a path, or of a part, to the trace of the start.
+func (r *Recorder) first(e *event) (grown bool) {
+	if e.kind == watched || e.at.Sub(r.started) >= r.o.TraceFor || !validPath(e.path) {
 		return false
 	}
-	r.seen[e.path] = struct{}{}
-	r.trace.Uses = append(r.trace.Uses, Use{e.path, e.at.Sub(r.started)})
-	return true
+	for _, w := range r.used.first(Want{e.path, e.span, e.kind == listed}) {
+		if len(r.trace.Uses) == MaxUses {
+			break
+		}
+		r.trace.Uses = append(r.trace.Uses, Use{w, e.at.Sub(r.started), e.phase})
+		grown = true
+	}
+	return grown
 }

@@ -13,7 +13,7 @@ import (
 func TestRecorderPhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tally, rec := &Tally{}, NewRecorder(RecorderOptions{Machine: 9})
-		use := func(p string) { rec.Opened(p); rec.Read(p, 0, 100); time.Sleep(10 * time.Second) }
+		use := func(p string) { rec.Opened(p, 0, false); time.Sleep(10 * time.Second) }
 		use("init")
 		use("lib")
 		rec.Flush(tally)
@@ -26,7 +26,13 @@ func TestRecorderPhases(t *testing.T) {
 		rec.Flush(tally)
 
 		tr := tally.Traces()
-		want := []Use{{"init", 0}, {"lib", 10 * time.Second}, {"dm", 30 * time.Second}}
+		want := []Use{
+			{wantOf("init"), 0, Start},
+			{wantOf("lib"), 10 * time.Second, Start},
+			{wantOf("dm"), 30 * time.Second, Start},
+			{wantOf("session"), 40 * time.Second, Login},
+			{wantOf("letter"), 110 * time.Second, Later},
+		}
 		if len(tr) != 1 || tr[0].Machine != 9 || !slices.Equal(tr[0].Uses, want) {
 			t.Errorf("traces %v, want the uses %v", tr, want)
 		}
@@ -35,7 +41,7 @@ func TestRecorderPhases(t *testing.T) {
 				t.Errorf("%s: %v, want phase %d", p, c, phase)
 			}
 		}
-		if c := tally.paths["init"][0]; c.opens != 2 || c.bytes != 200 {
+		if c := tally.paths["init"][0]; c.opens != 2 {
 			t.Errorf("init: %+v", c)
 		}
 	})
@@ -45,11 +51,11 @@ func TestRecorderPhases(t *testing.T) {
 func TestRecorderDrops(t *testing.T) {
 	rec := NewRecorder(RecorderOptions{Buffer: 10})
 	for i := range 15 {
-		rec.Opened(fmt.Sprint(i))
+		rec.Opened(fmt.Sprint(i), 0, false)
 	}
 	for range 1000 { // one event, however often
-		rec.Read("14", 0, 1)
-		rec.Opened("9")
+		rec.Read("14", 0, 0, 1)
+		rec.Opened("9", 0, false)
 	}
 	if d := rec.Dropped(); d != 5+1000 {
 		t.Errorf("%d dropped", d)
@@ -68,8 +74,8 @@ func TestRecorderConcurrent(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 1000 {
-				rec.Opened(fmt.Sprintf("f%d", i%100))
-				rec.Read(fmt.Sprintf("g%d", g), int64(i), 10)
+				rec.Opened(fmt.Sprintf("f%d", i%100), 0, true)
+				rec.Read(fmt.Sprintf("g%d", g), 0, int64(i), 10)
 			}
 		})
 	}
@@ -93,6 +99,6 @@ func BenchmarkRecorderRead(b *testing.B) {
 	rec := NewRecorder(RecorderOptions{})
 	b.ReportAllocs()
 	for b.Loop() {
-		rec.Read("usr/lib/x86_64-linux-gnu/libc.so.6", 0, 4096)
+		rec.Read("usr/lib/x86_64-linux-gnu/libc.so.6", 0, 0, 4096)
 	}
 }

@@ -117,7 +117,7 @@ func (s *run) account(w Work) {
 	}
 	s.show.startFound += uint64(len(w.Items))
 	for i := range w.Items {
-		s.show.StartBytesTotal += w.Items[i].Size
+		s.show.StartBytesTotal += w.Items[i].bytes()
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"time"
 )
 
-func planOf(tree *memTree, start ...string) *Plan { return NewPlan(tree, &Tally{}, start, noon) }
+func planOf(tree *memTree, start ...string) *Plan {
+	return NewPlan(tree, &Tally{}, wantsOf(start...), noon)
+}
 
 // Everything comes once, the start set first, and the last progress says so.
 func TestRunBringsAll(t *testing.T) {
@@ -45,6 +47,56 @@ func TestRunBringsAll(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Parts of the start set come before anything else, large ones in pieces, and what is shown adds up in the end: bytes are
+// counted once, whether they came with a part or with the file.
+func TestRunBringsParts(t *testing.T) {
+	for _, mbit := range []float64{2, 1000} {
+		bubble(t, func(t *testing.T) {
+			_, files := desktop(300, 20_000, 1)
+			const big = 40 << 20
+			files["lib/big"] = big
+			tree := treeOf(files)
+			start := []Want{
+				wantOf("d0/e1/f11"), {Path: "lib/big", Span: Span{16 * Grain, 17 * Grain}}, {Path: "lib/big", Span: Span{80 * Grain, 140 * Grain}},
+			}
+			var last Progress
+			l := &partLine{line: newLine(mbit, 20*time.Millisecond)}
+			err := NewRunner(NewPlan(tree, &Tally{}, start, noon), l, Options{
+				Files: 301, Bytes: sum(files), Jitter: steady, Report: func(p Progress) { last = p },
+			}).Run(t.Context())
+			if err != nil || len(l.batches) == 0 || !slices.Equal(l.batches[0], start[:2]) {
+				t.Fatalf("%v, the first batch was %v, want %v", err, l.batches[:1], start[:2])
+			}
+			brought := 61*Grain + files["d0/e1/f11"]
+			if last.Files != 301 || last.Bytes != sum(files) || last.StartFiles != 3 || last.StartFilesTotal != 3 ||
+				last.StartBytes != brought || last.StartBytesTotal != brought {
+				t.Errorf("at %v Mbit/s the last progress was %+v", mbit, last)
+			}
+		})
+	}
+}
+
+// partLine notes its batches, in the order of asking.
+type partLine struct {
+	*line
+	batches [][]Want
+}
+
+func (l *partLine) Fill(ctx context.Context, batch []Item) error {
+	wants := make([]Want, len(batch))
+	for i, it := range batch {
+		wants[i] = Want{Path: it.Path, Span: it.Span}
+	}
+	l.mu.Lock()
+	l.batches = append(l.batches, wants)
+	l.mu.Unlock()
+	return l.line.Fill(ctx, batch)
+}
+
+func (l *partLine) FillRange(ctx context.Context, it Item, _, n uint64) error {
+	return l.carry(ctx, []Item{it}, n)
 }
 
 // Invariant 5, as far as prefetch can hold it: the link is full, and hardly any queue stands on it.
@@ -375,7 +427,7 @@ func TestRunListingFails(t *testing.T) {
 		away := &awayTree{memTree: tree, until: time.Now().Add(time.Minute)}
 		l := newLine(20, time.Millisecond)
 		var waited bool
-		err := NewRunner(NewPlan(away, &Tally{}, []string{"c/3"}, noon), l, Options{Jitter: steady, Report: func(p Progress) {
+		err := NewRunner(NewPlan(away, &Tally{}, wantsOf("c/3"), noon), l, Options{Jitter: steady, Report: func(p Progress) {
 			waited = waited || p.State == Waiting && errors.Is(p.Err, ErrUnreachable)
 		}}).Run(t.Context())
 		var missing *Incomplete

@@ -13,12 +13,15 @@ const (
 	MaxPaths = 50_000
 	// MaxPathBytes is how long they are together.
 	MaxPathBytes = 8 << 20
+	// MaxCells is how many counts they have together.
+	MaxCells = 400_000
 )
 
 // Tally says how often, and how lately, files are used, and keeps the latest starts. The zero value is empty.
 type Tally struct {
 	paths  map[string][]cell
 	length int   // of all keys of paths, in bytes
+	cells  int   // of all paths
 	newest int32 // week of the newest cell; 0 if there is none
 	traces []Trace
 }
@@ -32,41 +35,49 @@ type Usage struct {
 	PerUse uint64
 }
 
-// Opened counts an open of path at a time.
-func (t *Tally) Opened(path string, phase Phase, at time.Time) {
-	t.count(path, phase, at, 1, 0)
+// Opened counts a user's open of path at a time.
+func (t *Tally) Opened(path string, phase Phase, user uint32, at time.Time) {
+	t.count(path, at, cell{phase: phase, user: user, opens: 1})
 }
 
-// Read counts n bytes read of path at a time.
-func (t *Tally) Read(path string, phase Phase, at time.Time, n uint64) {
-	t.count(path, phase, at, 0, n)
+// Read counts n bytes that a user read of path at a time.
+func (t *Tally) Read(path string, phase Phase, user uint32, at time.Time, n uint64) {
+	t.count(path, at, cell{phase: phase, user: user, bytes: n})
 }
 
 // count ignores what cannot be in a tally: unfit paths, and times before what it remembers (a clock that stands still at
 // its factory date must not push out what was learnt).
-func (t *Tally) count(path string, phase Phase, at time.Time, opens uint32, bytes uint64) {
-	c := cell{weekOf(at), phase, min(opens, opensMax), min(bytes, bytesMax)}
-	if c.week <= 0 || c.week <= t.newest-Weeks || phase >= phases || opens == 0 && bytes == 0 || !validPath(path) {
+func (t *Tally) count(path string, at time.Time, c cell) {
+	c.week, c.opens, c.bytes = weekOf(at), min(c.opens, opensMax), min(c.bytes, bytesMax)
+	if c.week <= 0 || c.week <= t.newest-Weeks || c.phase >= phases || c.opens == 0 && c.bytes == 0 || !validPath(path) {
 		return
 	}
 	t.advance(c.week)
 	t.set(path, addCell(t.paths[path], c))
-	if len(t.paths) > MaxPaths+MaxPaths/4 || t.length > MaxPathBytes+MaxPathBytes/4 {
+	if t.over(MaxPaths/4, MaxPathBytes/4, MaxCells/4) {
 		t.Trim()
 	}
+}
+
+// over says that the tally is beyond its bounds by more than this.
+func (t *Tally) over(paths, bytes, cells int) bool {
+	return len(t.paths) > MaxPaths+paths || t.length > MaxPathBytes+bytes || t.cells > MaxCells+cells
 }
 
 func (t *Tally) set(path string, cells []cell) {
 	if t.paths == nil {
 		t.paths = make(map[string][]cell)
 	}
-	if _, ok := t.paths[path]; !ok {
+	had, ok := t.paths[path]
+	if !ok {
 		t.length += len(path)
 	}
+	t.cells += len(cells) - len(had)
 	t.paths[path] = cells
 }
 
 func (t *Tally) drop(path string) {
+	t.cells -= len(t.paths[path])
 	delete(t.paths, path)
 	t.length -= len(path)
 }
@@ -81,7 +92,7 @@ func (t *Tally) advance(week int32) {
 		if kept := within(cells, week); len(kept) == 0 {
 			t.drop(path)
 		} else {
-			t.paths[path] = kept
+			t.set(path, kept)
 		}
 	}
 }
@@ -108,7 +119,7 @@ func (t *Tally) Merge(o *Tally) {
 
 // Trim drops the least valuable paths until the tally keeps its bounds.
 func (t *Tally) Trim() {
-	if len(t.paths) <= MaxPaths && t.length <= MaxPathBytes {
+	if !t.over(0, 0, 0) {
 		return
 	}
 	type ranked struct {
@@ -123,7 +134,7 @@ func (t *Tally) Trim() {
 		return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(b.path, a.path))
 	})
 	for _, r := range all {
-		if len(t.paths) <= MaxPaths && t.length <= MaxPathBytes {
+		if !t.over(0, 0, 0) {
 			break
 		}
 		t.drop(r.path)
@@ -136,11 +147,11 @@ func (t *Tally) Trim() {
 func (t *Tally) Prune(now time.Time) {
 	latest := weekOf(now) + 1
 	for path, cells := range t.paths {
-		cells = slices.DeleteFunc(cells, func(c cell) bool { return c.week > latest })
-		if len(cells) == 0 {
+		kept := slices.DeleteFunc(slices.Clone(cells), func(c cell) bool { return c.week > latest })
+		if len(kept) == 0 {
 			t.drop(path)
 		} else {
-			t.paths[path] = cells
+			t.set(path, kept)
 		}
 	}
 	t.traces = slices.DeleteFunc(t.traces, func(tr Trace) bool { return tr.Started.After(now.Add(week)) })

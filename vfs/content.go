@@ -269,7 +269,7 @@ func (f *FS) chunksIn(ctx context.Context, n *Node, r backing.Range, src chunk.S
 	refs, m := n.file.refs, n.file.mark
 	n.mu.Unlock()
 	if refs == nil {
-		list, err := cvd.ChunksOf(ctx, src, m.Size, &m.Content)
+		list, err := f.chunksOf(ctx, src, &m)
 		if err != nil {
 			return nil, err
 		}

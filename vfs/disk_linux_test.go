@@ -319,7 +319,7 @@ func TestFilledDuringSync(t *testing.T) {
 	if err := d.f.Settle(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.f.FillRange(ctx, "d1/ranged1", 0, 100_000); err != nil {
+	if _, err := d.f.FillRange(ctx, "d1/ranged1", 0, 100_000, false); err != nil {
 		t.Fatal(err)
 	}
 	var during error

@@ -20,6 +20,9 @@ type Handle struct {
 	n    *Node
 	file *backing.File
 	past *history.File
+	// user is who opened it; watched says that its reads are told.
+	user    uint32
+	watched bool
 
 	// mu guards what runs ahead of a reader, once one has read what is not all here.
 	mu     sync.Mutex
@@ -46,8 +49,9 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 		}
 		return f.openPast(ctx, n, flags)
 	}
+	h := &Handle{f: f, n: n}
 	if f.o.Used != nil {
-		f.o.Used(f.Path(n))
+		h.watch(userOf(ctx))
 	}
 	writes := flags&accessMode != os.O_RDONLY
 	if writes {
@@ -68,11 +72,22 @@ func (f *FS) Open(ctx context.Context, n *Node, flags int) (*Handle, error) {
 			return nil, err
 		}
 	}
-	file, err := f.openBacking(n, flags&openFlags)
+	var err error
+	h.file, err = f.openBacking(n, flags&openFlags)
 	if err != nil {
 		return nil, err
 	}
-	return &Handle{f: f, n: n, file: file}, nil
+	return h, nil
+}
+
+// watch tells of an open, and finds out whether reads are to be told as well.
+func (h *Handle) watch(user uint32) {
+	n := h.n
+	n.mu.Lock()
+	err := h.f.loadLocked(n)
+	h.user, h.watched = user, err == nil && n.file.state == ranged
+	n.mu.Unlock()
+	h.f.used(n, Use{User: user, Watched: h.watched})
 }
 
 // demandOpen is demand for somebody who will read the file.

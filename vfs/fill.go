@@ -126,7 +126,8 @@ func (f *FS) step(ctx context.Context, n *Node, name string) (*Node, error) {
 	return f.listedChild(n, name)
 }
 
-// Find returns an Item for each path, without a path where there is no such file.
+// Find returns an Item for each path, without a path where there is no such file. The names in a directory at a path are
+// here then, and what says which chunks a large file has.
 func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
 	if err := f.listPaths(ctx, paths); err != nil {
 		return nil, err
@@ -134,6 +135,7 @@ func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
 	b := filler{f: f}
 	defer b.forget()
 	items := make([]Item, len(paths))
+	var large []backing.Mark
 	for i, p := range paths {
 		n, err := b.find(ctx, p)
 		if gone(err) {
@@ -146,25 +148,28 @@ func (f *FS) Find(ctx context.Context, paths []string) ([]Item, error) {
 		if n.typ != cvd.File {
 			continue
 		}
-		if items[i], err = f.found(n, p); err != nil {
+		var m backing.Mark
+		if items[i], m, err = f.found(n, p); err != nil {
 			return nil, err
 		}
+		large = append(large, m)
 	}
-	return items, nil
+	return items, f.bringLists(ctx, large)
 }
 
-// found is the Item of a file.
-func (f *FS) found(n *Node, path string) (Item, error) {
+// found is the Item of a file, with its mark if it is not native.
+func (f *FS) found(n *Node, path string) (it Item, m backing.Mark, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := f.loadLocked(n); err != nil {
-		return Item{}, err
+		return it, m, err
 	}
 	if n.file.state != native {
-		return Item{Path: path, Size: n.file.mark.Size, ID: n.file.mark.Content.ID}, nil
+		m = n.file.mark
+		return Item{Path: path, Size: m.Size, ID: m.Content.ID}, m, nil
 	}
 	a, err := f.Getattr(n)
-	return Item{Path: path, Size: a.Size}, err
+	return Item{Path: path, Size: a.Size}, m, err
 }
 
 // gone says that a path, or a node, leads to nothing any more.
@@ -172,15 +177,31 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, ErrStale)
 }
 
-// Fill brings files in the background, all in one request. It returns when they
-// are here, with an error for each that is not; what is native, gone, or no
-// file is left as it is. Files of more than one chunk are brought whole.
+// Part is a file that is to be filled, or the bytes of it from From up to To. To is 0 for all.
+type Part struct {
+	Path     string
+	From, To uint64
+}
+
+// Fill brings whole files, see FillParts.
 func (f *FS) Fill(ctx context.Context, paths []string) []error {
-	b := filler{f: f, src: f.sched.Bulk(), errs: make([]error, len(paths))}
-	defer b.forget()
+	parts := make([]Part, len(paths))
 	for i, p := range paths {
+		parts[i].Path = p
+	}
+	return f.FillParts(ctx, parts)
+}
+
+// FillParts brings files and parts of files in the background, in their order and
+// all in one request but for files that are larger than fillStep. It returns when
+// they are here, with an error for each that is not; what is native, gone, or no
+// file is left as it is. Of a part the chunks are brought that have a byte in it.
+func (f *FS) FillParts(ctx context.Context, parts []Part) []error {
+	b := filler{f: f, src: f.sched.Bulk(), errs: make([]error, len(parts))}
+	defer b.forget()
+	for i, p := range parts {
 		b.item = i
-		b.note(i, b.add(ctx, p))
+		b.note(i, b.addPart(ctx, p))
 	}
 	b.fetch(ctx)
 	if err := f.settleFull(); err != nil {
@@ -190,17 +211,19 @@ func (f *FS) Fill(ctx context.Context, paths []string) []error {
 }
 
 // FillRange brings the chunks of a file that start in the n bytes at off, in the
-// background, and says whether there was any to bring. Ranges that lie side by
-// side make the file whole, and may be filled at once: each chunk is fetched for
-// one of them.
-func (f *FS) FillRange(ctx context.Context, path string, off, n uint64) (brought bool, err error) {
+// background, and with lead the one that off lies in. It says whether there was
+// any to bring. Ranges that lie side by side make the file whole, or with lead at
+// the first a part of it, and may be filled at once: each chunk is fetched for one
+// of them.
+func (f *FS) FillRange(ctx context.Context, path string, off, n uint64, lead bool) (brought bool, err error) {
 	b := filler{f: f, src: f.sched.Bulk(), errs: make([]error, 1)}
 	defer b.forget()
-	if err := b.add(ctx, path); err != nil {
+	large, err := b.add(ctx, path)
+	if err != nil {
 		return false, err
 	}
-	if len(b.large) > 0 {
-		if err := b.fillRange(ctx, b.large[0].node, off, off+n); err != nil {
+	if large != nil {
+		if err := b.fillRange(ctx, large, off, off+n, lead); err != nil {
 			return b.brought, fmt.Errorf("filling %q: %w", path, err)
 		}
 	} else if err := b.batch(ctx); err != nil {
@@ -247,6 +270,7 @@ type wanted struct {
 type largeFile struct {
 	item int
 	node *Node
+	part backing.Range
 }
 
 func (b *filler) note(item int, err error) {
@@ -264,29 +288,64 @@ func (b *filler) forget() {
 	}
 }
 
-func (b *filler) add(ctx context.Context, path string) error {
+// add collects the chunk of a file that has one, and returns the node of one that has more.
+func (b *filler) add(ctx context.Context, path string) (large *Node, err error) {
 	n, err := b.find(ctx, path)
 	if gone(err) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.nodes = append(b.nodes, n)
 	if n.typ != cvd.File {
-		return nil
+		return nil, nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := b.f.loadLocked(n); err != nil {
-		return fmt.Errorf("filling %q: %w", path, err)
+		return nil, fmt.Errorf("filling %q: %w", path, err)
 	}
 	switch n.file.state {
 	case single:
 		id := n.file.mark.Content.ID
 		b.push(id, func(plain []byte) error { return b.f.store1(n, id, plain) })
 	case ranged:
-		b.large = append(b.large, largeFile{b.item, n})
+		return n, nil
+	}
+	return nil, nil
+}
+
+// addPart collects a part of a file, or all of it, or puts it off where it is large.
+func (b *filler) addPart(ctx context.Context, p Part) error {
+	n, err := b.add(ctx, p.Path)
+	if n == nil || err != nil {
+		return err
+	}
+	n.mu.Lock()
+	r := backing.Range{Start: p.From, End: n.file.mark.Size}
+	n.mu.Unlock()
+	if p.To > 0 {
+		r.End = min(r.End, p.To)
+	}
+	if r.Start >= r.End {
+		return nil
+	}
+	if r.Len() > fillStep {
+		b.large = append(b.large, largeFile{b.item, n, r})
+		return nil
+	}
+	if p.From == 0 && p.To == 0 {
+		if whole, err := b.f.clone(ctx, n); err != nil || whole {
+			return err
+		}
+	}
+	chunks, err := b.f.chunksIn(ctx, n, r, b.src)
+	if err != nil {
+		return fmt.Errorf("filling %q: %w", p.Path, err)
+	}
+	for _, c := range chunks {
+		b.want(n, c)
 	}
 	return nil
 }
@@ -331,10 +390,7 @@ func (b *filler) fetch(ctx context.Context) {
 	}
 	for _, l := range b.large {
 		b.item = l.item
-		l.node.mu.Lock()
-		size := l.node.file.mark.Size
-		l.node.mu.Unlock()
-		b.note(l.item, b.fillRange(ctx, l.node, 0, size))
+		b.note(l.item, b.fillRange(ctx, l.node, l.part.Start, l.part.End, true))
 	}
 }
 
@@ -361,8 +417,9 @@ func (b *filler) batch(ctx context.Context) error {
 	})
 }
 
-// fillRange brings the chunks of a large file that start in [from, to), fillStep at a time.
-func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error {
+// fillRange brings the chunks of a large file that start in [from, to), and with
+// lead the one that from lies in, fillStep at a time.
+func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64, lead bool) error {
 	if whole, err := b.f.clone(ctx, n); err != nil || whole {
 		return err
 	}
@@ -375,7 +432,7 @@ func (b *filler) fillRange(ctx context.Context, n *Node, from, to uint64) error 
 			return err
 		}
 		for _, p := range chunks {
-			if p.Start >= at {
+			if p.Start >= at || lead && at == from {
 				b.want(n, p)
 			}
 		}

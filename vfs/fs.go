@@ -30,8 +30,8 @@ type Options struct {
 	Deadline time.Duration
 	// History, if set, is shown in the top directory as history.Name.
 	History history.Snapshots
-	// Used, if set, is told of every file opened, by path below the root; it must not block.
-	Used func(path string)
+	// Used, if set, is told of what is used; it must not block.
+	Used func(Use)
 }
 
 // FS is a desktop over a backing directory. Its methods are safe for concurrent use.
@@ -57,7 +57,8 @@ type FS struct {
 	byID   map[uint64]*Node
 	lastID uint64
 
-	late settler
+	late  settler
+	lists lists
 
 	ahead *ahead
 

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +16,7 @@ import (
 
 // ensureListed lists a directory that is a placeholder, because somebody waits for it.
 func (f *FS) ensureListed(ctx context.Context, n *Node) error {
+	f.usedDir(ctx, n)
 	if n.listed.Load() {
 		return nil
 	}
@@ -296,9 +295,11 @@ func (l *lister) push(d *Node) error {
 	}))
 }
 
-// listPaths lists all directories on the way to paths, those of one depth in one request.
+// listPaths lists all directories on the way to paths, and those that paths lead to: those of one depth in one request,
+// in the order of paths.
 func (f *FS) listPaths(ctx context.Context, paths []string) error {
 	for {
+		var nodes []*Node
 		blocked := map[*Node]struct{}{}
 		for _, p := range paths {
 			n, err := f.reach(p)
@@ -307,14 +308,14 @@ func (f *FS) listPaths(ctx context.Context, paths []string) error {
 			}
 			if _, known := blocked[n]; n != nil && !known {
 				blocked[n] = struct{}{}
+				nodes = append(nodes, n)
 			} else if n != nil {
 				f.Forget(n, 1)
 			}
 		}
-		if len(blocked) == 0 {
+		if len(nodes) == 0 {
 			return nil
 		}
-		nodes := slices.Collect(maps.Keys(blocked))
 		err := (&lister{f: f}).listMany(ctx, nodes)
 		for _, n := range nodes {
 			f.Forget(n, 1)
@@ -330,10 +331,8 @@ func (f *FS) listPaths(ctx context.Context, paths []string) error {
 func (f *FS) reach(path string) (*Node, error) {
 	n := f.root
 	for name := range strings.SplitSeq(path, "/") {
-		if !n.listed.Load() {
-			if _, blocked, err := f.treeOf(n); err != nil || blocked {
-				return n, err
-			}
+		if blocked, err := f.unlisted(n); err != nil || blocked {
+			return n, err
 		}
 		next, err := f.listedChild(n, name)
 		f.Forget(n, 1)
@@ -345,8 +344,19 @@ func (f *FS) reach(path string) (*Node, error) {
 		}
 		n = next
 	}
+	if blocked, err := f.unlisted(n); err != nil || blocked {
+		return n, err
+	}
 	f.Forget(n, 1)
 	return nil, nil
+}
+
+func (f *FS) unlisted(n *Node) (bool, error) {
+	if n.typ != cvd.Dir || n.listed.Load() {
+		return false, nil
+	}
+	_, blocked, err := f.treeOf(n)
+	return blocked, err
 }
 
 // listedChild finds an entry of a directory that is listed.

@@ -104,7 +104,7 @@ func (f *FS) FillNear(ctx context.Context, paths []string) (whole []bool, err er
 	defer b.forget()
 	for i, p := range paths {
 		b.item = i
-		b.note(i, b.add(ctx, p))
+		b.note(i, b.addPart(ctx, Part{Path: p}))
 	}
 	b.fetch(ctx)
 	for i, err := range b.errs {

@@ -47,6 +47,8 @@ type Node struct {
 	unmarked atomic.Bool
 	// listed is set once a directory is known to be native; plant is held while it is listed.
 	listed atomic.Bool
+	// noted is set once somebody was told that its names are used.
+	noted atomic.Bool
 	// loose is set while bytes that its listing wrote are not durable.
 	loose atomic.Bool
 	plant sync.Mutex

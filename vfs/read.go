@@ -23,6 +23,9 @@ const bringMax = 16
 // Ensure brings the bytes [off, off+length) of the file.
 func (h *Handle) Ensure(ctx context.Context, off int64, length int) error {
 	n := h.n
+	if h.watched && length > 0 {
+		h.f.used(n, Use{User: h.user, Off: off, N: length})
+	}
 	want := backing.Range{Start: uint64(off), End: uint64(off) + uint64(length)}
 	n.mu.Lock()
 	partly, size := n.file.state == ranged, n.file.mark.Size

@@ -43,11 +43,11 @@ type filler struct {
 
 // Fill implements prefetch.Filler.
 func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
-	paths := make([]string, len(batch))
-	for i := range batch {
-		paths[i] = batch[i].Path
+	parts := make([]vfs.Part, len(batch))
+	for i, it := range batch {
+		parts[i] = vfs.Part{Path: it.Path, From: it.From, To: it.To}
 	}
-	errs := b.f.Fill(ctx, paths)
+	errs := b.f.FillParts(ctx, parts)
 	failed := false
 	for _, err := range errs {
 		if passes(err) {
@@ -79,7 +79,7 @@ func (b filler) FillNear(ctx context.Context, w prefetch.Work) {
 
 // FillRange implements prefetch.RangeFiller.
 func (b filler) FillRange(ctx context.Context, it prefetch.Item, off, n uint64) error {
-	brought, err := b.f.FillRange(ctx, it.Path, off, n)
+	brought, err := b.f.FillRange(ctx, it.Path, off, n, off == it.From)
 	if err == nil && !brought {
 		return prefetch.ErrHere
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/looming-project/looming/prefetch"
+	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
 	"github.com/looming-project/looming/vfs/wire"
@@ -62,7 +63,17 @@ func readTally(path string) *prefetch.Tally {
 	return &prefetch.Tally{}
 }
 
-func (l *learner) used(path string) { l.rec.Opened(path) }
+// used notes what the file system tells.
+func (l *learner) used(u vfs.Use) {
+	switch {
+	case u.Dir:
+		l.rec.Listed(u.Path, u.User)
+	case u.N > 0:
+		l.rec.Read(u.Path, u.User, u.Off, u.N)
+	default:
+		l.rec.Opened(u.Path, u.User, u.Watched)
+	}
+}
 
 // known is the server's tally with what was learnt here.
 func (l *learner) known(ctx context.Context, now time.Time) *prefetch.Tally {

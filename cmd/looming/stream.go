@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -229,15 +230,21 @@ func (s *streaming) leave(d *desktop, m *meter, err error, pivoted bool) (status
 // fill lists the desktop and brings everything.
 func (s *streaming) fill(ctx context.Context, d *desktop, plan *prefetch.Plan, learnt bool, m *meter) error {
 	if learnt { // what is used first comes before the list of all there is
-		list, ctx := errgroup.WithContext(ctx)
-		list.Go(func() error {
+		both, ctx := errgroup.WithContext(ctx)
+		started := make(chan struct{})
+		both.Go(func() error {
+			select {
+			case <-started:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 			if err := d.reuse.wait(ctx); err != nil {
 				return err
 			}
 			return s.list(ctx, d, m)
 		})
-		list.Go(func() error { return s.bring(ctx, d, plan, m) })
-		return list.Wait()
+		both.Go(func() error { return s.bring(ctx, d, plan, m, sync.OnceFunc(func() { close(started) })) })
+		return both.Wait()
 	}
 	m.phase(phaseListing, "looking at what this disk holds already")
 	if err := d.reuse.wait(ctx); err != nil {
@@ -247,7 +254,7 @@ func (s *streaming) fill(ctx context.Context, d *desktop, plan *prefetch.Plan, l
 	if err := s.list(ctx, d, m); err != nil {
 		return err
 	}
-	return s.bring(ctx, d, plan, m)
+	return s.bring(ctx, d, plan, m, func() {})
 }
 
 // list lists all directories; a link that is cut makes it wait.
@@ -266,8 +273,14 @@ func (s *streaming) list(ctx context.Context, d *desktop, m *meter) error {
 	}
 }
 
-func (s *streaming) bring(ctx context.Context, d *desktop, plan *prefetch.Plan, m *meter) error {
-	o := prefetch.Options{Files: d.Files, Bytes: d.Bytes, Report: m.prefetched}
+// bring works through the plan; started is called once nothing of the start set is asked for any more.
+func (s *streaming) bring(ctx context.Context, d *desktop, plan *prefetch.Plan, m *meter, started func()) error {
+	o := prefetch.Options{Files: d.Files, Bytes: d.Bytes, Report: func(p prefetch.Progress) {
+		m.prefetched(p)
+		if p.Stage != prefetch.StartSetStage || p.State == prefetch.Done {
+			started()
+		}
+	}}
 	if err := prefetch.NewRunner(plan, filler{d.f, d.reuse}, o).Run(ctx); err != nil {
 		return fmt.Errorf("filling %s: %w", d.dir, err)
 	}

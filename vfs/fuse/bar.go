@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/looming-project/looming/vfs"
 )
 
@@ -91,12 +92,12 @@ func (b *Bars) holdsGroup(dir string) bool {
 }
 
 // asks is wait for a request that may have content fetched.
-func (h *host) asks(interrupted <-chan struct{}, pid uint32) (context.Context, func()) {
-	w, end := wait(interrupted, pid)
+func (h *host) asks(interrupted <-chan struct{}, in *fuse.InHeader) (context.Context, func()) {
+	w, end := wait(interrupted, in)
 	if h.bars == nil {
 		return w, end
 	}
-	return vfs.Bar(w, func() bool { return h.bars.holds(pid) }), end
+	return vfs.Bar(w, func() bool { return h.bars.holds(in.Pid) }), end
 }
 
 // quiet says that an error is answered by its number alone: there may be one for

@@ -12,7 +12,7 @@ import (
 
 // OpenDir opens a directory, listing it if nobody has.
 func (h *host) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	n := h.node(&in.InHeader)
 	d, err := h.f.OpenDir(ctx, n)

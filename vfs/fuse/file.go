@@ -12,7 +12,7 @@ import (
 
 // Open opens a file.
 func (h *host) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	ctx, end := h.asks(cancel, in.Pid)
+	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
 	n := h.node(&in.InHeader)
 	f, err := h.f.Open(ctx, n, int(in.Flags))
@@ -25,7 +25,7 @@ func (h *host) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 
 // Create makes a file and opens it.
 func (h *host) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
 	n, a, f, err := h.f.Create(ctx, parent, name, int(in.Flags), h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
@@ -98,7 +98,7 @@ func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 
 // Read reads from the disk what is there, and brings the rest.
 func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	ctx, end := h.asks(cancel, in.Pid)
+	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
 	f := h.files.get(in.Fh).h
 	if f.File() == nil { // of the history
@@ -127,7 +127,7 @@ func (h *host) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // Fallocate allocates or punches.
 func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
-	ctx, end := h.asks(cancel, in.Pid)
+	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
 	f := h.files.get(in.Fh).h
 	return h.status("fallocate", f.Fallocate(ctx, in.Mode, int64(in.Offset), int64(in.Length)))
@@ -135,7 +135,7 @@ func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Stat
 
 // Lseek finds data and holes.
 func (h *host) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	at, err := h.files.get(in.Fh).h.Seek(ctx, int64(in.Offset), int(in.Whence))
 	out.Offset = uint64(at)

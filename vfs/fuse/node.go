@@ -14,7 +14,7 @@ import (
 
 // Lookup finds an entry. That there is none may be kept as well.
 func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, in)
 	defer end()
 	dir := h.node(in)
 	n, a, err := h.f.Lookup(ctx, dir, name)
@@ -52,7 +52,7 @@ func (h *host) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut)
 
 // SetAttr is chmod, chown, utimensat and truncate.
 func (h *host) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	ctx, end := h.asks(cancel, in.Pid)
+	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
 	a, err := h.f.Setattr(ctx, h.node(&in.InHeader), change(&in.SetAttrInCommon))
 	if err != nil {
@@ -116,7 +116,7 @@ func (h *host) masked(parent *vfs.Node, mode, umask uint32) uint32 {
 
 // Mknod makes a file, device, fifo or socket.
 func (h *host) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
 	major, minor := splitdev(in.Rdev)
@@ -130,7 +130,7 @@ func (h *host) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out 
 
 // Mkdir makes a directory.
 func (h *host) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
 	n, a, err := h.f.Mkdir(ctx, parent, name, h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
@@ -143,7 +143,7 @@ func (h *host) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out 
 
 // Symlink makes a symlink.
 func (h *host) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, in)
 	defer end()
 	n, a, err := h.f.Symlink(ctx, h.node(in), name, target, owner(in))
 	if err != nil {
@@ -155,7 +155,7 @@ func (h *host) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name s
 
 // Link gives a node another name.
 func (h *host) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	n, a, err := h.f.Link(ctx, h.f.Node(in.Oldnodeid), h.node(&in.InHeader), name)
 	if err != nil {
@@ -167,21 +167,21 @@ func (h *host) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *f
 
 // Unlink removes what is no directory.
 func (h *host) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, in)
 	defer end()
 	return h.status("unlink", h.f.Unlink(ctx, h.node(in), name))
 }
 
 // Rmdir removes an empty directory.
 func (h *host) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, in)
 	defer end()
 	return h.status("rmdir", h.f.Rmdir(ctx, h.node(in), name))
 }
 
 // Rename moves an entry.
 func (h *host) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, to string) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	return h.status("rename", h.f.Rename(ctx, h.node(&in.InHeader), name, h.f.Node(in.Newdir), to, in.Flags))
 }

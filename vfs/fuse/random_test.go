@@ -107,7 +107,7 @@ func (w *twins) close() {
 
 // bring fetches a part of a file in the background; what is gone needs nothing.
 func (w *twins) bring(ctx context.Context, p string, at uint64) {
-	if _, err := w.fs.FillRange(ctx, p, at, 30_000); err != nil && ctx.Err() == nil {
+	if _, err := w.fs.FillRange(ctx, p, at, 30_000, false); err != nil && ctx.Err() == nil {
 		w.Errorf("filling %s: %v", p, err)
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs"
 )
 
 // waiting is the context of a request that may wait for the network. It is done
@@ -19,6 +22,7 @@ type waiting struct {
 	context.Context
 	interrupted <-chan struct{}
 	pid         uint32
+	user        uint32
 
 	once sync.Once
 	done chan struct{}
@@ -26,9 +30,9 @@ type waiting struct {
 }
 
 // wait returns the context of a request and its end.
-func wait(interrupted <-chan struct{}, pid uint32) (*waiting, func()) {
+func wait(interrupted <-chan struct{}, in *fuse.InHeader) (*waiting, func()) {
 	w := &waiting{
-		Context: context.Background(), interrupted: interrupted, pid: pid,
+		Context: context.Background(), interrupted: interrupted, pid: in.Pid, user: in.Uid,
 		done: make(chan struct{}), over: make(chan struct{}),
 	}
 	return w, func() { close(w.over) }
@@ -38,6 +42,14 @@ func wait(interrupted <-chan struct{}, pid uint32) (*waiting, func()) {
 func (w *waiting) Done() <-chan struct{} {
 	w.once.Do(func() { go w.watch() })
 	return w.done
+}
+
+// Value knows who asks.
+func (w *waiting) Value(key any) any {
+	if key == vfs.Caller {
+		return w.user
+	}
+	return nil
 }
 
 // Err says whether the process was killed.

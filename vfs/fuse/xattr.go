@@ -37,14 +37,14 @@ func (h *host) ListXAttr(_ <-chan struct{}, in *fuse.InHeader, dest []byte) (uin
 
 // SetXAttr sets an extended attribute.
 func (h *host) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, name string, data []byte) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	return h.status("setxattr", h.f.Setxattr(ctx, h.node(&in.InHeader), name, data, int(in.Flags)))
 }
 
 // RemoveXAttr removes an extended attribute.
 func (h *host) RemoveXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
-	ctx, end := wait(cancel, in.Pid)
+	ctx, end := wait(cancel, in)
 	defer end()
 	return h.status("removexattr", h.f.Removexattr(ctx, h.node(in), name))
 }

@@ -208,7 +208,7 @@ func (w *World) fill(paths []string) {
 
 func (w *World) fillRange(p string, off, n uint64) {
 	w.Helper()
-	if _, err := w.FS.FillRange(context.Background(), p, off, n); err != nil {
+	if _, err := w.FS.FillRange(context.Background(), p, off, n, false); err != nil {
 		w.Errorf("filling %s: %v", brief(p), err)
 	}
 }

@@ -342,7 +342,7 @@ func concurrent(w *World) {
 	var back sync.WaitGroup
 	back.Go(func() {
 		for at := uint64(0); ctx.Err() == nil; at += 30_000 {
-			if _, err := w.FS.FillRange(ctx, "f", at%uint64(len(body)), 30_000); err != nil && ctx.Err() == nil {
+			if _, err := w.FS.FillRange(ctx, "f", at%uint64(len(body)), 30_000, false); err != nil && ctx.Err() == nil {
 				w.Error(err)
 			}
 			if err := w.FS.Settle(); err != nil {
