@@ -32,7 +32,7 @@ func TestOwner(t *testing.T) {
 	must(t, own("new"))
 	open, err := begin(fresh)
 	must(t, err)
-	must(t, fresh.do("PUT", "/v1/cvds/desk/tally", []byte("t"), nil))
+	must(t, fresh.do("POST", "/v1/cvds/desk/tally", tallyOf("bin/sh"), nil))
 	must(t, own("other"))
 	must(t, own("other"))
 	want(t, "an upload of the owner before", fresh.do("POST", "/v1/sessions/"+open.ID+"/have", make([]byte, 32), nil), wire.ErrDenied)

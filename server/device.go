@@ -24,7 +24,8 @@ func (s *Server) deviceRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /v1/cvds/{cvd}/snapshots", s.device(s.snapshots))
 	mux.Handle("GET /v1/cvds/{cvd}/snapshots/{id}", s.device(s.snapshot))
 	mux.Handle("GET /v1/cvds/{cvd}/tally", s.device(s.tally))
-	mux.Handle("PUT /v1/cvds/{cvd}/tally", s.device(s.setTally))
+	mux.Handle("POST /v1/cvds/{cvd}/tally", s.device(s.addTally))
+	mux.Handle("GET /v1/popularity", s.device(s.popularity))
 	mux.Handle("POST /v1/progress", s.device(s.progress))
 }
 
@@ -109,30 +110,6 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, d postgres.Dev
 		return fmt.Errorf("desktop %q: %w", c.Name, err)
 	}
 	return respond(w, snap)
-}
-
-// maxTally bounds a tally, in bytes.
-const maxTally = 16 << 20
-
-func (s *Server) tally(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
-	t, err := s.db.Tally(r.Context(), d.ID, r.PathValue("cvd"))
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", wire.TypeBinary)
-	_, _ = w.Write(t) // the client is gone if this fails
-	return nil
-}
-
-func (s *Server) setTally(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
-	t, err := readAll(w, r, maxTally)
-	if err != nil {
-		return err
-	}
-	if err := s.db.SetTally(r.Context(), d.ID, r.PathValue("cvd"), t); err != nil {
-		return err
-	}
-	return done(w)
 }
 
 // progress takes what an endpoint says about itself; what comes faster than a person can read is not kept.

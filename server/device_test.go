@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,7 +259,7 @@ func TestOwnDesktopsOnly(t *testing.T) {
 	must(t, a.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk"}, nil))
 	want(t, "another device's desktop", b.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk"}, nil), wire.ErrDenied)
 	s.wantRefusal("device:b", "another device")
-	must(t, a.do("PUT", "/v1/cvds/desk/tally", []byte("tally"), nil))
+	must(t, a.do("POST", "/v1/cvds/desk/tally", tallyOf("bin/sh"), nil))
 	sees := func(sentinel error) {
 		t.Helper()
 		for _, path := range []string{"/v1/cvds/desk/snapshots", "/v1/cvds/desk/tally"} {
@@ -267,20 +268,18 @@ func TestOwnDesktopsOnly(t *testing.T) {
 		}
 	}
 	sees(wire.ErrNotFound)
-	want(t, "b writes the tally", b.do("PUT", "/v1/cvds/desk/tally", []byte("x"), nil), wire.ErrNotFound)
+	want(t, "b adds to the tally", b.do("POST", "/v1/cvds/desk/tally", tallyOf("bin/ls"), nil), wire.ErrNotFound)
 	must(t, s.admin("POST", "/v1/admin/cvds/desk/assign", map[string]string{"device": "b"}, nil))
 	sees(nil)
-	want(t, "b writes the tally", b.do("PUT", "/v1/cvds/desk/tally", []byte("x"), nil), wire.ErrDenied)
+	must(t, b.do("POST", "/v1/cvds/desk/tally", tallyOf("bin/ls"), nil))
 	want(t, "b writes the desktop", b.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk"}, nil), wire.ErrDenied)
 	var list []wire.CVD
 	must(t, b.do("GET", "/v1/cvds", nil, &list))
 	if len(list) != 1 || list[0].Name != "desk" || list[0].Device != "a" {
 		t.Errorf("b lists %+v", list)
 	}
-	var tally []byte
-	must(t, a.do("GET", "/v1/cvds/desk/tally", nil, &tally))
-	if string(tally) != "tally" {
-		t.Errorf("the tally is %q", tally)
+	if got, want := a.used("/v1/cvds/desk/tally"), []string{"bin/ls", "bin/sh"}; !slices.Equal(got, want) {
+		t.Errorf("the tally has %q, want %q", got, want)
 	}
 	want(t, "no such snapshot", a.do("GET", "/v1/cvds/desk/snapshots/latest", nil, nil), wire.ErrNotFound)
 	must(t, s.admin("DELETE", "/v1/admin/cvds/desk/assign/b", nil, nil))

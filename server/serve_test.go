@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,7 +105,7 @@ func TestServeKilled(t *testing.T) {
 	}
 	c := first.approved("desk")
 	must(t, c.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "cvd"}, nil))
-	must(t, c.do("PUT", "/v1/cvds/cvd/tally", []byte("tally"), nil))
+	must(t, c.do("POST", "/v1/cvds/cvd/tally", tallyOf("bin/sh"), nil))
 	before := postmaster(t, data)
 	_ = first.end(syscall.SIGKILL)
 
@@ -123,7 +124,7 @@ func TestServeKilled(t *testing.T) {
 		if err := c.do("GET", "/v1/cvds/cvd/tally", nil, &tally); err != nil {
 			return err
 		}
-		if string(tally) != "tally" {
+		if !bytes.Equal(tally, tallyOf("bin/sh")) {
 			t.Errorf("the tally is %q", tally)
 		}
 		return nil
@@ -229,7 +230,7 @@ func TestDrain(t *testing.T) {
 	s := serve(t, pgtest.Database(t))
 	c := s.approved("desk")
 	body := &slowBody{begun: make(chan struct{}), rest: make(chan struct{})}
-	req, err := http.NewRequest("PUT", s.url+"/v1/cvds/none/tally", body)
+	req, err := http.NewRequest("POST", s.url+"/v1/cvds/none/tally", body)
 	must(t, err)
 	answered := make(chan int, 1)
 	go func() {

@@ -49,6 +49,7 @@ type Server struct {
 	seen    *sightings
 	reports *reports
 	claims  claims
+	popular popular
 
 	verifying sync.Mutex // held while a verification runs
 }

@@ -13,12 +13,11 @@ import (
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// The longest JSON bodies: of a request that begins a session, of one with wire.BatchMax proofs, and of a commit with
-// the longest tally.
+// The longest JSON bodies: of a request that begins a session, of one with wire.BatchMax proofs, and of a commit.
 const (
 	beginMax  = 4 << 10
 	proveMax  = 4 << 20
-	commitMax = (session.TallyMax+2)/3*4 + 64<<10
+	commitMax = 64 << 10
 )
 
 // transfer is the device's bulk API: upload sessions and chunks. It holds nothing between two requests.

@@ -42,7 +42,8 @@ var mayImport = map[string][]string{
 	"pivot/policy": {},
 	"pivot/merge":  {"vfs/chunk", "vfs/cvd", "pivot/policy"},
 
-	"server": {"server/internal/...", "console", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
+	// Tallies add up on the server, where several devices send them at once.
+	"server": {"server/internal/...", "console", "prefetch", "vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/durable"},
 	// sis says what it must remember, and postgres remembers it.
 	"server/internal/sis":      {"vfs/chunk", "vfs/wire", "vfs/durable"},
 	"server/internal/postgres": {"server/internal/sis", "vfs/chunk", "vfs/cvd", "vfs/wire"},

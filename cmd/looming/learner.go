@@ -14,7 +14,6 @@ import (
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
-	"github.com/looming-project/looming/vfs/wire"
 )
 
 // tallyFile is where the use of a desktop is kept beside its backing directory.
@@ -75,20 +74,24 @@ func (l *learner) used(u vfs.Use) {
 	}
 }
 
-// known is the server's tally with what was learnt here.
+// known is the server's tally with what was learnt here. Where neither tells of a start, it is with what is used on others.
 func (l *learner) known(ctx context.Context, now time.Time) *prefetch.Tally {
-	t := l.remote(ctx)
-	t.Prune(now)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	t := fetchTally("no tally from the server: the order is a guess", func() ([]byte, error) { return l.client.Tally(ctx, l.cvd) })
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	t.Merge(l.own)
+	l.mu.Unlock()
+	if len(t.Traces()) == 0 {
+		t.Merge(fetchTally("the server does not say what is used elsewhere", func() ([]byte, error) { return l.client.Popularity(ctx) }))
+	}
+	t.Prune(now)
 	return t
 }
 
-func (l *learner) remote(ctx context.Context) *prefetch.Tally {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	b, err := l.client.Tally(ctx, l.cvd)
+// fetchTally decodes what get returns; without it, it is empty and the order a guess.
+func fetchTally(without string, get func() ([]byte, error)) *prefetch.Tally {
+	b, err := get()
 	if err == nil && len(b) > 0 {
 		var t *prefetch.Tally
 		if t, err = prefetch.Decode(b); err == nil {
@@ -96,7 +99,7 @@ func (l *learner) remote(ctx context.Context) *prefetch.Tally {
 		}
 	}
 	if err != nil {
-		slog.Warn("no tally from the server: the order is a guess", "err", err)
+		slog.Warn(without, "err", err)
 	}
 	return &prefetch.Tally{}
 }
@@ -116,41 +119,56 @@ func (l *learner) keepLocked() error {
 	return durable.WriteFile(l.path, l.own.Encode(), 0o600)
 }
 
-// send adds what was learnt here to the desktop's tally on the server, once: the
-// record starts anew then.
+// send has the server add what was learnt here, once: the record starts anew then.
 func (l *learner) send(ctx context.Context) error {
 	if err := l.keep(); err != nil {
 		return err
 	}
-	t := l.remote(ctx)
+	l.mu.Lock()
+	sent := l.own
+	l.own = &prefetch.Tally{}
+	l.mu.Unlock()
+	err := l.client.AddTally(ctx, l.cvd, sent.Encode())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.Merge(l.own)
-	t.Trim()
-	if err := l.client.PutTally(ctx, l.cvd, t.Encode()); err != nil {
+	if err != nil {
+		sent.Merge(l.own)
+		l.own = sent
 		return err
 	}
-	l.own = &prefetch.Tally{}
 	return l.keepLocked()
 }
 
-// run keeps the record until ctx ends.
+// How often the record is kept here, and sent.
+const (
+	keepEvery = 20 * time.Second
+	sendEvery = time.Hour
+)
+
+// run keeps the record until ctx ends, and sends it now and then.
 func (l *learner) run(ctx context.Context) error {
-	return every(ctx, 20*time.Second, func() {
+	sent := time.Now()
+	return every(ctx, keepEvery, func() {
 		if err := l.keep(); err != nil {
 			slog.Warn("the record of use was not kept", "err", err)
+		}
+		if now := time.Now(); now.Sub(sent) >= sendEvery {
+			sent = now
+			l.tell(ctx)
 		}
 	})
 }
 
-// end sends the record for the last time; nothing is written beside the desktop any more.
-func (l *learner) end(ctx context.Context) {
-	switch err := l.send(ctx); {
-	case errors.Is(err, wire.ErrDenied): // the desktop is another device's, which keeps its tally
-		slog.Debug("the record of use is not this device's to send", "err", err)
-	case err != nil:
+// tell sends the record, or leaves it for later.
+func (l *learner) tell(ctx context.Context) {
+	if err := l.send(ctx); err != nil {
 		slog.Warn("the record of use was not sent, and is kept here", "err", err)
 	}
+}
+
+// end sends the record for the last time; nothing is written beside the desktop any more.
+func (l *learner) end(ctx context.Context) {
+	l.tell(ctx)
 	l.mu.Lock()
 	l.ended = true
 	l.mu.Unlock()

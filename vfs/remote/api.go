@@ -39,23 +39,29 @@ func (c *Client) Snapshot(ctx context.Context, name, id string) (out cvd.Snapsho
 	return out, named(err, fmt.Sprintf("snapshot %s of %s", id, name))
 }
 
-// Tally returns a desktop's tally, empty if there is none.
+// Tally returns what all devices learnt about the use of a desktop.
 func (c *Client) Tally(ctx context.Context, name string) ([]byte, error) {
+	return c.tally(ctx, cvdPath(name, "tally"), "tally of "+name)
+}
+
+// Popularity returns a tally of what several devices use, for a desktop without one.
+func (c *Client) Popularity(ctx context.Context) ([]byte, error) {
+	return c.tally(ctx, "/v1/popularity", "what devices use")
+}
+
+func (c *Client) tally(ctx context.Context, path, what string) ([]byte, error) {
 	var out bytes.Buffer
-	err := c.call(ctx, request{class: Control, method: "GET", path: cvdPath(name, "tally")}, func(r io.Reader) error {
+	err := c.call(ctx, request{class: Control, method: "GET", path: path}, func(r io.Reader) error {
 		out.Reset()
 		_, err := out.ReadFrom(io.LimitReader(r, tallyMax))
 		return err
 	})
-	return out.Bytes(), named(err, "tally of "+name)
+	return out.Bytes(), named(err, what)
 }
 
-// PutTally replaces a desktop's tally.
-func (c *Client) PutTally(ctx context.Context, name string, tally []byte) error {
-	if tally == nil {
-		tally = []byte{}
-	}
-	r := request{class: Control, method: "PUT", path: cvdPath(name, "tally"), body: tally, kind: wire.TypeBinary}
+// AddTally adds what was learnt here to a desktop's tally.
+func (c *Client) AddTally(ctx context.Context, name string, tally []byte) error {
+	r := request{class: Control, method: "POST", path: cvdPath(name, "tally"), body: tally, kind: wire.TypeBinary}
 	return named(c.call(ctx, r, nil), "send the tally of "+name)
 }
 

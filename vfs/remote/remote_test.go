@@ -433,8 +433,12 @@ func TestDocuments(t *testing.T) {
 	if _, err := c.Snapshot(t.Context(), "nothing", ""); !errors.Is(err, wire.ErrNotFound) {
 		t.Errorf("no such desktop: %v", err)
 	}
-	must(t, c.PutTally(t.Context(), "desk", []byte("tally")))
+	must(t, c.AddTally(t.Context(), "desk", []byte("tally")))
 	if b, err := c.Tally(t.Context(), "desk"); err != nil || string(b) != "tally" {
+		t.Errorf("%q, %v", b, err)
+	}
+	s.Popular = []byte("popular")
+	if b, err := c.Popularity(t.Context()); err != nil || string(b) != "popular" {
 		t.Errorf("%q, %v", b, err)
 	}
 	list, err := c.Snapshots(t.Context(), "desk")

@@ -91,8 +91,6 @@ type CommitRequest struct {
 	Host       string    `json:"host,omitempty"`
 	Taken      time.Time `json:"taken"`
 	Unreadable uint64    `json:"unreadable,omitempty"`
-	// Tally is the endpoint's record of use, as its prefetch package encodes it.
-	Tally []byte `json:"tally,omitempty"`
 }
 
 // Progress is what an endpoint says about itself while it works, at most four

@@ -166,26 +166,3 @@ func (db *DB) Assigned(ctx context.Context, id int64) ([]string, error) {
 	return rows(ctx, db, "list assignments", func(rs *sql.Rows) (name string, err error) { return name, rs.Scan(&name) },
 		`select d.name from assignments a join devices d on d.id = a.device_id where a.cvd_id = $1 order by 1`, id)
 }
-
-// Tally is the record of use of a desktop that a device may read; empty if there is none.
-func (db *DB) Tally(ctx context.Context, device int64, name string) (tally []byte, err error) {
-	err = db.sql.QueryRowContext(ctx, `select coalesce(c.tally, '') from cvds c where `+mayRead+`and c.name = $2`, device, name).Scan(&tally)
-	return tally, fault(fmt.Sprintf("tally of desktop %q", name), err)
-}
-
-// SetTally replaces it, for the device that owns the desktop; to one that is only assigned it, that is denied.
-func (db *DB) SetTally(ctx context.Context, device int64, name string, tally []byte) error {
-	n, err := db.exec(ctx, fmt.Sprintf("tally of desktop %q", name),
-		`update cvds set tally = $3 where device_id = $1 and name = $2`, device, name, tally)
-	if err != nil || n == 1 {
-		return err
-	}
-	c, err := db.CVDFor(ctx, device, name)
-	if err != nil {
-		return err
-	}
-	if c.Owner == "" {
-		return fmt.Errorf("tally of desktop %q: %w", name, notOwner(name, false))
-	}
-	return fmt.Errorf("tally of desktop %q: %w: only the device that owns it writes it", name, wire.ErrDenied)
-}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -119,15 +121,16 @@ func TestDesktopsOfADevice(t *testing.T) {
 	}
 	writes := func(d Device, want error) {
 		t.Helper()
-		if err := db.SetTally(ctx, d.ID, "desk", []byte("t")); !errors.Is(err, want) {
-			t.Errorf("%s writes desk: %v, want %v", d.Name, err, want)
+		err := db.AddTally(ctx, d.ID, "desk", func(had []byte) ([]byte, error) { return append(had, d.Name...), nil })
+		if !errors.Is(err, want) {
+			t.Errorf("%s adds to the tally of desk: %v, want %v", d.Name, err, want)
 		}
 	}
 	sees := func(d Device, want bool) {
 		t.Helper()
 		_, err := db.CVDFor(ctx, d.ID, "desk")
 		list, err2 := db.CVDsOf(ctx, d.ID)
-		_, err3 := db.Tally(ctx, d.ID, "desk")
+		_, err3 := db.Tallies(ctx, d.ID, "desk")
 		if err2 != nil {
 			t.Error(err2)
 		}
@@ -150,7 +153,10 @@ func TestDesktopsOfADevice(t *testing.T) {
 		}
 	}
 	sees(b, true)
-	writes(b, wire.ErrDenied)
+	writes(b, nil)
+	if all, err := db.Tallies(ctx, b.ID, "desk"); err != nil || len(all) != 2 || string(all[0].Encoded) != "b" || string(all[1].Encoded) != "a" {
+		t.Errorf("the tallies are %v, %v", all, err)
+	}
 	if err := db.Unassign(ctx, "desk", "b"); err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +172,31 @@ func TestDesktopsOfADevice(t *testing.T) {
 	}
 	if c, err := db.CVD(ctx, "desk"); err != nil || c.Owner != "" {
 		t.Errorf("the desktop of a removed device: %+v, %v", c, err)
+	}
+	if all, err := db.LatestTallies(ctx); err != nil || len(all) != 1 || all[0].Device != b.ID {
+		t.Errorf("the tallies of devices that are there: %v, %v", all, err)
+	}
+}
+
+// Invariant 2: of what is added to a tally at once, nothing is lost.
+func TestTallyAddedAtOnce(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	a := mustEnrol(t, db, enrolment("a", 1))
+	if _, err := db.sql.Exec(`insert into cvds (name, device_id) values ('desk', $1)`, a.ID); err != nil {
+		t.Fatal(err)
+	}
+	var g errgroup.Group
+	for range 16 {
+		g.Go(func() error {
+			return db.AddTally(ctx, a.ID, "desk", func(had []byte) ([]byte, error) { return append(had, 'x'), nil })
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := db.Tallies(ctx, a.ID, "desk"); err != nil || len(all) != 1 || len(all[0].Encoded) != 16 {
+		t.Errorf("%v, %v", all, err)
 	}
 }
 

@@ -19,7 +19,6 @@ type Committed struct {
 	// Stored is the bytes of its frames, each once; Serials the set of its chunks.
 	Stored  uint64
 	Serials []byte
-	Tally   []byte
 }
 
 // ErrDamaged says that a set has damaged chunks.
@@ -43,11 +42,6 @@ func (db *DB) CommitSnapshot(ctx context.Context, s *Session, c *Committed, hold
 		}
 		if err := insertSnapshot(ctx, tx, s, c); err != nil {
 			return err
-		}
-		if len(c.Tally) > 0 {
-			if _, err := tx.ExecContext(ctx, `update cvds set tally = $2 where id = $1`, s.CVD, c.Tally); err != nil {
-				return err
-			}
 		}
 		_, err := tx.ExecContext(ctx, `select pg_notify($1, $2)`, DesktopChanged, strconv.FormatInt(s.CVD, 10))
 		return err

@@ -18,12 +18,10 @@ import (
 	"github.com/looming-project/looming/vfs/wire"
 )
 
-// missingMax is how many missing chunks a refusal names, hostMax the longest name of a host in bytes, and TallyMax the
-// longest tally.
+// missingMax is how many missing chunks a refusal names, hostMax the longest name of a host in bytes.
 const (
 	missingMax = 1000
 	hostMax    = 255
-	TallyMax   = 16 << 20
 )
 
 // Commit ends a session with a snapshot of the tree at req.Root. Everything that
@@ -31,9 +29,6 @@ const (
 // error is a *wire.Problem that wraps wire.ErrIncomplete and names what lacks.
 // A commit that is repeated because its answer was lost gets the same answer.
 func (s *Service) Commit(ctx context.Context, device int64, id string, req wire.CommitRequest) (cvd.Snapshot, error) {
-	if len(req.Tally) > TallyMax {
-		return cvd.Snapshot{}, fmt.Errorf("%w: a tally of %d bytes, want at most %d MiB", wire.ErrInvalid, len(req.Tally), TallyMax>>20)
-	}
 	sess, err := s.use(ctx, device, id)
 	if errors.Is(err, wire.ErrExpired) && sess != nil && !sess.Committed.IsZero() {
 		return s.committed(ctx, sess, req, err)
@@ -46,7 +41,6 @@ func (s *Service) Commit(ctx context.Context, device int64, id string, req wire.
 		return cvd.Snapshot{}, err
 	}
 	fill(&c.Snap, &req)
-	c.Tally = req.Tally
 	err = s.db.CommitSnapshot(ctx, sess, c, set.Contains)
 	if errors.Is(err, postgres.ErrDamaged) {
 		return cvd.Snapshot{}, s.damagedIn(ctx, set)

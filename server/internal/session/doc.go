@@ -16,7 +16,7 @@
 //
 // Everything here is bounded by Options and the constants in the package, not
 // by the size of a desktop: 2 to 4 MiB for an upload, a MiB for each window of
-// a download, 64 MiB for a commit with the largest tally, a few MiB for what else
+// a download, a few MiB for what else
 // is asked (see Enter), and 40 MiB for the caches of the process.
 //
 // # Locks

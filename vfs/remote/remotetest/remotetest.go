@@ -36,7 +36,10 @@ type Server struct {
 	// Counts of what endpoints did, for tests.
 	Requests, Asked, Uploaded, UploadedBytes, Proved atomic.Int64
 
-	t    testing.TB
+	t testing.TB
+	// Popular is what it answers with where a device asks what others use.
+	Popular []byte
+
 	ca   authority
 	http *httptest.Server
 

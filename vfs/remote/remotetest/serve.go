@@ -27,7 +27,8 @@ func (s *Server) routes() http.Handler {
 		"GET /v1/cvds/{cvd}/snapshots":      s.snapshots,
 		"GET /v1/cvds/{cvd}/snapshots/{id}": s.snapshot,
 		"GET /v1/cvds/{cvd}/tally":          s.tally,
-		"PUT /v1/cvds/{cvd}/tally":          s.putTally,
+		"POST /v1/cvds/{cvd}/tally":         s.addTally,
+		"GET /v1/popularity":                s.popularity,
 		"POST /v1/chunks":                   s.chunks,
 		"POST /v1/sessions":                 s.begin,
 		"POST /v1/sessions/{id}/files":      s.inSession(s.askFiles),
@@ -205,7 +206,16 @@ func (s *Server) tally(device string, w http.ResponseWriter, r *http.Request) er
 	return err
 }
 
-func (s *Server) putTally(device string, _ http.ResponseWriter, r *http.Request) error {
+// popularity answers with the tally that is the same for all, as the real server does for a while.
+func (s *Server) popularity(_ string, w http.ResponseWriter, _ *http.Request) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := w.Write(s.Popular)
+	return err
+}
+
+// addTally keeps the last that was sent: what several add up to is the real server's to know.
+func (s *Server) addTally(device string, _ http.ResponseWriter, r *http.Request) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err

@@ -198,9 +198,6 @@ func (s *Server) commit(x *session, w http.ResponseWriter, r *http.Request) erro
 		Files: top.Sums.Files, Dirs: top.Sums.Dirs, Bytes: top.Sums.Bytes, Unreadable: req.Unreadable,
 	}
 	d.snapshots = append([]cvd.Snapshot{snap}, d.snapshots...)
-	if req.Tally != nil {
-		d.tally = req.Tally
-	}
 	x.expired = true
 	if s.AfterCommit != nil {
 		s.AfterCommit()
