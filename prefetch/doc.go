@@ -19,6 +19,6 @@
 //
 // # Locks
 //
-// Only Recorder may be used by several goroutines at once; flushing stands above the lock of its buffer. A Tally and a
-// Plan belong to one goroutine, a Runner's callbacks come from the goroutine that called Run.
+// Only a Recorder, and of a Plan Used, may be used by several goroutines at once; flushing stands above the lock of a
+// Recorder's buffer. A Tally and a Plan else belong to one goroutine, a Runner's callbacks come from the goroutine that called Run.
 package prefetch

@@ -6,29 +6,30 @@ import (
 	"time"
 )
 
-// block is how many paths are looked up, and how many items are given, at a time; of the start set the first are fewer,
-// firstLook, and every time twice as many: content flows after as many round trips as directories lie on the way to what is
-// needed first, and what lies on the way to the rest comes beside it.
+// block is how many paths are looked up, and how many items are given, at a time; startBlock is that for the start set:
+// content flows after as many round trips as directories lie on the way to what is used first, what lies on the way to the
+// rest comes beside it, and the plan is never far ahead of whom it follows.
 const (
-	block     = 512
-	firstLook = 32
+	block      = 512
+	startBlock = 32
 )
 
 // Plan is an order of work over a desktop: every file exactly once, as long as the tree stays as it is.
 //
-//  1. The start set, in its order: directories are listed, files are brought, large ones in the parts that are needed.
+//  1. The start set, in its order, or in that of whoever uses it (follow.go): directories are listed, files are brought,
+//     large ones in the parts that are needed.
 //  2. What the tally knows: most expected waiting saved per byte first (known.go).
 //  3. The rest, directory by directory; caches after other things, huge files last (rest.go).
 //
-// It is a pure function of what it is made from: equal trees, tallies, start sets and times give equal orders. It is
-// worked out as it is asked for, and holds the paths of the start set and the tally, the directories on the way to where
-// it stands, and at most maxHuge files and maxAside directories that were put off.
+// It is a pure function of what it is made from and told: equal trees, tallies, start sets, times and uses give equal orders.
+// It is worked out as it is asked for, and holds the paths of the start set and the tally, the directories on the way to
+// where it stands, and at most maxHuge files and maxAside directories that were put off.
 type Plan struct {
 	tree  Tree
 	known known
 	rest  rest
-	start []Want // not looked up yet
-	some  int    // how many of them are looked up next
+	start *follower
+	asked []int // what of the start set is being looked up
 	// given are the paths that the first two stages gave whole, which the rest leaves out.
 	given map[string]struct{}
 	// parts are how many bytes were given of others.
@@ -39,7 +40,7 @@ type Plan struct {
 
 // NewPlan makes a plan. It keeps nothing of the tally but what it copies; start may come from Tally.StartSet.
 func NewPlan(tree Tree, t *Tally, start []Want, now time.Time) *Plan {
-	p := &Plan{tree: tree, start: start, some: firstLook, given: make(map[string]struct{}, len(start)+t.Len()), parts: map[string]uint64{}}
+	p := &Plan{tree: tree, start: newFollower(start), given: make(map[string]struct{}, len(start)+t.Len()), parts: map[string]uint64{}}
 	p.known.expect(t, now)
 	p.rest.push("", "", 0)
 	return p
@@ -58,7 +59,7 @@ func (p *Plan) Next(ctx context.Context) (Work, error) {
 
 func (p *Plan) step(ctx context.Context) ([]Item, error) {
 	switch {
-	case len(p.start) > 0:
+	case p.start.pending():
 		p.at = StartSetStage
 		return p.nextStart(ctx)
 	case p.known.pending():
@@ -73,25 +74,26 @@ func (p *Plan) step(ctx context.Context) ([]Item, error) {
 }
 
 func (p *Plan) nextStart(ctx context.Context) ([]Item, error) {
-	wants := p.start[:min(len(p.start), p.some)]
-	paths := make([]string, len(wants))
-	for i := range wants {
-		paths[i] = wants[i].Path
+	p.asked = p.start.next(startBlock)
+	paths := make([]string, len(p.asked))
+	for i, at := range p.asked {
+		paths[i] = p.start.wants[at].Path
 	}
 	found, err := p.tree.Lookup(ctx, paths)
 	if err != nil {
 		return nil, &PlanError{"look up", paths[0], err}
 	}
-	p.passStart()
+	p.start.pass(p.asked)
 	items := make([]Item, 0, len(found))
 	for i, it := range found {
 		if it.Path == "" || it.Dir {
 			continue
 		}
-		if part(&it, wants[i].Span) {
+		span := p.start.wants[p.asked[i]].Span
+		if part(&it, span) {
 			p.parts[it.Path] += it.bytes()
 			items = append(items, it)
-		} else if wants[i].From < max(it.Size, 1) {
+		} else if span.From < max(it.Size, 1) {
 			items = append(items, p.give([]Item{it})...)
 		}
 	}
@@ -110,11 +112,8 @@ func part(it *Item, s Span) bool {
 // smallest is up to which size a file has one chunk, which comes whole.
 const smallest = 128 << 10
 
-// passStart goes to the next part of the start set.
-func (p *Plan) passStart() {
-	p.start = p.start[min(len(p.start), p.some):]
-	p.some = min(2*p.some, block)
-}
+// Used says that somebody uses a path now, from any goroutine: the start set is followed from there on.
+func (p *Plan) Used(path string) { p.start.used(path) }
 
 func (p *Plan) nextKnown(ctx context.Context) ([]Item, error) {
 	items, err := p.known.next(ctx, p.tree, p.given, p.parts)
@@ -146,7 +145,7 @@ func (p *Plan) less(items []Item) []Item {
 func (p *Plan) Skip() (lost bool) {
 	switch p.at {
 	case StartSetStage:
-		p.passStart()
+		p.start.pass(p.asked)
 	case KnownStage:
 		p.known.skip()
 	case RestStage:

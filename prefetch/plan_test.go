@@ -223,6 +223,49 @@ func TestPlanParts(t *testing.T) {
 	}
 }
 
+// The start set is followed where it is used in another order: what comes next is what came next before. All of it comes.
+func TestPlanFollows(t *testing.T) {
+	files := map[string]uint64{}
+	var start []Want
+	for _, program := range []string{"a", "b", "c"} {
+		for i := range 3 * startBlock {
+			p := fmt.Sprintf("%s/%d", program, i)
+			files[p], start = 10, append(start, wantOf(p))
+		}
+	}
+	p := NewPlan(treeOf(files), &Tally{}, start, noon)
+	var got []string
+	next := func(program string, i int) {
+		t.Helper()
+		w, err := p.Next(t.Context())
+		if err != nil || w.Stage != StartSetStage || len(w.Items) > startBlock {
+			t.Fatalf("%d items of stage %d, %v", len(w.Items), w.Stage, err)
+		}
+		if want := fmt.Sprintf("%s/%d", program, i); w.Items[0].Path != want {
+			t.Errorf("next comes %s, want %s", w.Items[0].Path, want)
+		}
+		for _, it := range w.Items {
+			got = append(got, it.Path)
+		}
+	}
+	next("a", 0)
+	p.Used("a/5") // is on its way: the order was not left
+	next("a", startBlock)
+	p.Used("c/0")
+	p.Used("nobody's")
+	next("c", 1)
+	next("c", startBlock+1)
+	next("c", 2*startBlock+1) // to its end, and from the beginning what was left out
+	next("a", 2*startBlock+1)
+	next("b", 1)
+	next("b", startBlock+1)
+	next("b", 2*startBlock+1)
+	slices.Sort(got)
+	if n := len(slices.Compact(got)); n != len(files) || p.start.pending() {
+		t.Errorf("%d of %d came", n, len(files))
+	}
+}
+
 // What cannot be listed is tried again at the end, and in the end named; everything else comes once.
 func TestPlanSkips(t *testing.T) {
 	files := map[string]uint64{"a/1": 1, "a/2": 1, "bad/1": 1, "bad/sub/2": 1, "c/3": 1}

@@ -57,7 +57,7 @@ func newRun(r *Runner, wg *sync.WaitGroup) *run {
 	s.held.Stop()
 	s.queue.cuts = r.ranges != nil
 	s.show.FilesTotal, s.show.BytesTotal, s.show.last = r.o.Files, r.o.Bytes, now
-	s.show.StartFilesTotal = uint64(len(r.plan.start))
+	s.show.StartFilesTotal = uint64(len(r.plan.start.wants))
 	return s
 }
 

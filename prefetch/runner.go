@@ -76,8 +76,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	return err
 }
 
-// ahead is how many listings the planner may be ahead of the batches.
-const ahead = 64
+// ahead is how many listings the planner may be ahead of the batches: few, so that it can follow what is used.
+const ahead = 4
 
 // planned is what the planner sends: work, or why it stands, or what it gave up.
 type planned struct {

@@ -33,9 +33,12 @@ func StartSet(traces []Trace) []Want {
 	return wants
 }
 
+// maxPart bounds a part, so that the order can be left within a large file.
+const maxPart = 1 << 20
+
 // appendWant joins a part to the one before it where they touch.
 func appendWant(wants []Want, w Want) []Want {
-	if n := len(wants); n > 0 && !w.Whole() && wants[n-1].Path == w.Path && wants[n-1].To == w.From {
+	if n := len(wants); n > 0 && !w.Whole() && wants[n-1].Path == w.Path && wants[n-1].To == w.From && wants[n-1].Len() < maxPart {
 		wants[n-1].To = w.To
 		return wants
 	}

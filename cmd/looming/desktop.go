@@ -222,5 +222,7 @@ func (d *desktop) Unmount(context.Context) error { return d.m.Unmount() }
 func (d *desktop) plan(ctx context.Context, now time.Time) (p *prefetch.Plan, learnt bool) {
 	t := d.learnt.known(ctx, now)
 	start := t.StartSet()
-	return prefetch.NewPlan(tree{d.f}, t, start, now), len(start) > 0
+	p = prefetch.NewPlan(tree{d.f}, t, start, now)
+	d.learnt.plan.Store(p)
+	return p, len(start) > 0
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/looming-project/looming/prefetch"
@@ -26,6 +27,7 @@ type learner struct {
 	cvd    string
 	path   string
 	rec    *prefetch.Recorder
+	plan   atomic.Pointer[prefetch.Plan]
 
 	mu    sync.Mutex
 	own   *prefetch.Tally
@@ -64,6 +66,9 @@ func readTally(path string) *prefetch.Tally {
 
 // used notes what the file system tells.
 func (l *learner) used(u vfs.Use) {
+	if p := l.plan.Load(); p != nil && !u.Dir {
+		p.Used(u.Path)
+	}
 	switch {
 	case u.Dir:
 		l.rec.Listed(u.Path, u.User)
