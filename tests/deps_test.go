@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"vfs/winfsp":  {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch"},
 
 	"prefetch":           {"vfs/chunk", "vfs/cvd"},
+	"prefetch/opens":     {}, // the kernel tells it
 	"prefetch/reflector": {"vfs/chunk", "vfs/cvd", "vfs/wire", "vfs/remote", "vfs/durable"},
 
 	"pivot":        {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/scan"},
@@ -73,7 +74,7 @@ var mayImport = map[string][]string{
 
 // free are folders whose packages may import anything of the project, because
 // nothing of the product imports them.
-var free = []string{"tests/...", "tools/bench/...", "tools/demonstrate/...", "tools/tree/...", "tools/suite/...", "tools/measure/..."}
+var free = []string{"tests/...", "tools/bench/...", "tools/replay/...", "tools/demonstrate/...", "tools/tree/...", "tools/suite/...", "tools/measure/..."}
 
 // owner is the package whose line of the table holds for another one: what go
 // generate runs for a package, and what is for the tests of a package and of

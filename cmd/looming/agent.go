@@ -3,40 +3,51 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
 
 	"github.com/looming-project/looming/vfs/remote"
+	"github.com/looming-project/looming/vfs/wire"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
 
 func agentCommand(app *app) *cobra.Command {
 	var how showing
+	n := &native{}
 	cmd := &cobra.Command{
 		Use:   "agent",
 		Short: "the service: go on with every stream of this machine that was not finished, and keep the certificate fresh",
 		Long: `agent takes up what a crash or a restart of the machine interrupted: every unfinished stream is mounted again and goes
-on. It renews the device's certificate and runs until it is interrupted.`,
+on. It renews the device's certificate and runs until it is interrupted. With --native it notes which files of a desktop
+that is native are opened, so that the next machine that gets the desktop knows what comes first.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if n.root != "" && n.cvd == "" {
+				return fmt.Errorf("%w: --native %s: say which desktop it is with --cvd", wire.ErrInvalid, n.root)
+			}
 			return app.withDevice(cmd, func(ctx context.Context, c *remote.Client, d *device) error {
-				return app.agent(ctx, c, d, how)
+				return app.agent(ctx, c, d, how, n)
 			})
 		},
 	}
-	how.flags(cmd.Flags())
+	f := cmd.Flags()
+	how.flags(f)
+	f.StringVar(&n.root, "native", "", "note what is opened below this `directory`, which is a native desktop (Linux)")
+	f.StringVar(&n.cvd, "cvd", "", "the `name` of that desktop")
 	return cmd
 }
 
-func (a *app) agent(ctx context.Context, c *remote.Client, d *device, how showing) error {
+func (a *app) agent(ctx context.Context, c *remote.Client, d *device, how showing, n *native) error {
 	works, err := a.shown().all()
 	if err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.KeepRenewed(ctx, d.key, d.Name, d.keep) })
+	g.Go(func() error { return n.run(ctx, c, filepath.Join(a.dir, tallyFile)) })
 	for _, w := range works {
 		target := targetOf(w)
 		if target == w {

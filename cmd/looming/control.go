@@ -18,8 +18,8 @@ import (
 // other commands of this machine.
 const socketName = "control"
 
-// keepEvery is how often it is noted how far a stream is.
-const keepEvery = 10 * time.Second
+// noteEvery is how often it is noted how far a stream is.
+const noteEvery = 10 * time.Second
 
 // control answers `looming status` and `looming pivot` until ctx ends.
 func control(ctx context.Context, work string, m *meter) error {
@@ -41,7 +41,7 @@ func control(ctx context.Context, work string, m *meter) error {
 	defer stop()
 	noting, end := context.WithCancel(ctx)
 	var noted sync.WaitGroup
-	noted.Go(func() { _ = every(noting, keepEvery, func() { m.keep(work) }) })
+	noted.Go(func() { _ = every(noting, noteEvery, func() { m.keep(work) }) })
 	defer func() { end(); noted.Wait(); m.keep(work) }()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
