@@ -71,6 +71,7 @@ var rows = []row{
 	{name: "stream", measure: (*bench).stream},
 	{name: "reuse", measure: (*bench).reuse},
 	{name: "firstbyte", measure: (*bench).firstByte},
+	{name: "coldstart", measure: (*bench).coldStart},
 	{name: "native", measure: (*bench).native},
 	{name: "walk", measure: (*bench).walk},
 	{name: "cold", measure: (*bench).cold},

@@ -35,6 +35,12 @@ func (r result) rates(ours, floor []time.Duration, amount float64, unit string) 
 	return r
 }
 
+// swapped has the floor stand where ours stood, for figures of how many times faster something is.
+func (r result) swapped() result {
+	r.ours, r.floor = r.floor, r.ours
+	return r
+}
+
 // of is a time on its own.
 func (r result) of(d time.Duration) result {
 	r.value = float64(d) / float64(time.Millisecond)
