@@ -263,6 +263,7 @@ func (f *FS) renamed(ino uint64, from *Node, name string, to *Node, toName strin
 	known := n != nil && n.parent == from && n.name == name && n.pin == nil
 	if known {
 		n.parent, n.name = to, toName
+		n.at = f.o.Ledger.Move(n.at, to.id, toName)
 		to.refs++
 	}
 	f.table.Unlock()

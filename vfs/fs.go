@@ -13,6 +13,7 @@ import (
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/fetch"
 	"github.com/looming-project/looming/vfs/history"
+	"github.com/looming-project/looming/vfs/ledger"
 )
 
 // Options of an FS.
@@ -32,6 +33,11 @@ type Options struct {
 	History history.Snapshots
 	// Used, if set, is told of what is used; it must not block.
 	Used func(Use)
+	// Ledger, if set, is where it is written down what a host's kernel knows. What
+	// another process wrote there is taken over by Open.
+	Ledger *ledger.Ledger
+	// Nameless, if set, keeps entries that have no name beyond the life of this process.
+	Nameless Keeper
 }
 
 // FS is a desktop over a backing directory. Its methods are safe for concurrent use.
@@ -144,7 +150,7 @@ func (f *FS) open(ctx context.Context) error {
 	}
 	f.root = &Node{id: 1, ino: a.Ino, typ: cvd.Dir, refs: 1, dir: f.store.Top, file: unknownFile}
 	f.byIno[a.Ino], f.byID[1] = f.root, f.root
-	return nil
+	return f.takeOver()
 }
 
 // Close settles what was fetched and lets go of the disk. No call may be under way.

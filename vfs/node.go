@@ -10,6 +10,7 @@ import (
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/history"
+	"github.com/looming-project/looming/vfs/ledger"
 )
 
 // Attr is what the disk says about an entry.
@@ -38,6 +39,9 @@ type Node struct {
 	// Guarded by FS.table. Every node below a directory holds one reference to it.
 	refs int
 	gone bool
+	// at is where the node is written down, lost says that the process that held it died.
+	at   ledger.Place
+	lost bool
 
 	// open guards dir, a directory's descriptor.
 	open sync.Mutex
@@ -89,7 +93,11 @@ func (f *FS) drop(n *Node, times int) {
 		if f.byIno[n.ino] == n {
 			delete(f.byIno, n.ino)
 		}
+		f.o.Ledger.Remove(n.at)
 		f.table.Unlock()
+		if n.pin != nil && f.o.Nameless != nil {
+			f.o.Nameless.Release(n.id)
+		}
 		if n.dir != nil {
 			f.dirsOpen.Add(-1)
 		}
@@ -126,6 +134,8 @@ func (f *FS) node(parent *Node, name string, a *Attr, past *history.Entry) *Node
 	n.listed.Store(past != nil)
 	f.byIno[a.Ino], f.byID[n.id] = n, n
 	parent.refs++
+	// What is in the history is not on the disk: the next process does not find it.
+	n.at = f.o.Ledger.AddNode(&ledger.Node{ID: n.id, Ino: n.ino, Parent: parent.id, Type: uint8(n.typ), Name: name, Nameless: past != nil})
 	return n
 }
 
@@ -136,6 +146,9 @@ func (f *FS) ref(n *Node) (backing.Ref, error) {
 	}
 	if n.parent == nil {
 		return backing.Ref{Dir: f.store.Top}, nil
+	}
+	if n.lost {
+		return backing.Ref{}, ErrStale
 	}
 	if n.typ == cvd.Dir {
 		n.open.Lock()
@@ -158,7 +171,7 @@ func (f *FS) dir(n *Node) (*backing.Dir, error) {
 	if n.dir != nil {
 		return n.dir, nil
 	}
-	if n.parent == nil || n.pin != nil {
+	if n.parent == nil || n.pin != nil || n.lost {
 		return nil, ErrStale
 	}
 	up, err := f.dir(n.parent)
@@ -192,6 +205,7 @@ func (f *FS) unname(dir *backing.Dir, parent *Node, name string) (undo func(), e
 	pinned := n != nil && n.parent == parent && n.name == name && n.pin == nil
 	undo = func() {
 		if pinned && n.pin != nil {
+			f.named(n)
 			_ = n.pin.Close()
 			n.pin = nil
 		}
@@ -205,6 +219,8 @@ func (f *FS) unname(dir *backing.Dir, parent *Node, name string) (undo func(), e
 	if pinned {
 		if n.pin, err = (backing.Ref{Dir: dir, Name: name}).Hold(); err != nil {
 			undo()
+		} else {
+			f.nameless(n, last)
 		}
 	}
 	return undo, err

@@ -125,3 +125,12 @@ func (r Ref) Removexattr(attr string) error {
 	}
 	return r.Dir.Removexattr(r.Name, attr)
 }
+
+// PinOf makes a Pin of a descriptor, which it owns from now on.
+func PinOf(fd int) *Pin { return &Pin{fd} }
+
+// Fd is the descriptor, for whoever passes it on.
+func (p *Pin) Fd() int { return p.fd }
+
+// OpenDir opens a pinned directory.
+func (p *Pin) OpenDir() (*Dir, error) { return (&Dir{p.fd}).Reopen() }

@@ -98,3 +98,6 @@ func (r Ref) Removexattr(attr string) error {
 	d, name := r.at()
 	return d.Removexattr(name, attr)
 }
+
+// OpenDir opens a pinned directory.
+func (p *Pin) OpenDir() (*Dir, error) { return p.d.Reopen() }

@@ -17,18 +17,30 @@ import (
 	"time"
 
 	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/fuse"
+	"github.com/looming-project/looming/vfs/keeper"
 	"github.com/looming-project/looming/vfs/vfstest"
 	"golang.org/x/sys/unix"
 )
 
-// crashDir tells the test binary to serve the desktop of TestKilled below a directory.
-const crashDir = "LOOMING_TEST_CRASH"
+// crashDir tells the test binary to serve the desktop of TestKilled below a
+// directory, crashKeep that it is to have a keeper, crashLazy that it is to bring
+// nothing by itself.
+const (
+	crashKeep = "LOOMING_TEST_CRASH_KEEP"
+	crashDir  = "LOOMING_TEST_CRASH"
+	crashLazy = "LOOMING_TEST_CRASH_LAZY"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		if err := serve(dir); err != nil {
+		do := serve
+		if os.Getenv(crashKeep) != "" && !keeper.Kept(os.Getenv) {
+			do = keepServing
+		}
+		if err := do(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -60,29 +72,76 @@ func crashTree() *vfstest.Tree {
 	return tr
 }
 
-func crashOpen(dir string, tr *vfstest.Tree, slow time.Duration) (*vfs.FS, error) {
+func crashOpen(dir string, tr *vfstest.Tree, slow time.Duration, over *fuse.Handover) (*vfs.FS, error) {
+	o := vfs.Options{Backing: filepath.Join(dir, "backing"), Side: filepath.Join(dir, "side")}
+	if over != nil {
+		o.Ledger, o.Nameless = over.Ledger(), over
+	}
 	root := tr.Finish()
 	demand, bulk := vfstest.NewSource(tr.Map), vfstest.NewSource(tr.Map)
 	demand.Delay(slow)
 	bulk.Delay(slow)
-	return vfs.Open(context.Background(), vfs.Options{
-		Backing: filepath.Join(dir, "backing"), Side: filepath.Join(dir, "side"),
-		Demand: demand, Bulk: bulk, Root: root,
-	})
+	hold := filepath.Join(dir, holdFile)
+	o.Demand, o.Bulk, o.Root = held{demand, hold}, held{bulk, hold}, root
+	return vfs.Open(context.Background(), o)
+}
+
+// holdFile, in the directory of a desktop, holds back every chunk while it is there.
+const holdFile = "hold"
+
+type held struct {
+	chunk.Source
+	hold string
+}
+
+func (h held) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+	for {
+		if _, err := os.Stat(h.hold); err != nil {
+			return h.Source.Fetch(ctx, ids, got)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// keepServing is the keeper of serve.
+func keepServing(string) error {
+	_, err := keeper.Run(func() (*exec.Cmd, error) {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd, nil
+	}, keeper.Options{Deaths: 1 << 20})
+	return err
 }
 
 // serve is the process that gets killed: it mounts, streams, and says when it is ready.
 func serve(dir string) error {
 	tr := crashTree()
-	f, err := crashOpen(dir, tr, 200*time.Microsecond)
+	var over *fuse.Handover
+	if keeper.Kept(os.Getenv) {
+		k, err := keeper.Connect(os.Getenv)
+		if err == nil {
+			over, err = fuse.Inherit(k, "desk")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f, err := crashOpen(dir, tr, 200*time.Microsecond, over)
 	if err != nil {
 		return err
 	}
-	if _, err := fuse.New(f, filepath.Join(dir, "mnt"), fuse.Options{}); err != nil {
+	if _, err := fuse.New(f, filepath.Join(dir, "mnt"), fuse.Options{Handover: over}); err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	fmt.Println(os.Getpid())
 	ctx := context.Background()
+	if os.Getenv(crashLazy) != "" {
+		return f.Run(ctx)
+	}
 	if err := f.ListAll(ctx, func() {}); err != nil {
 		return err
 	}
@@ -175,7 +234,7 @@ func started(t *testing.T, dir string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != fmt.Sprintln(cmd.Process.Pid) {
 		t.Fatalf("the serving process said %q, %v", line, err)
 	}
 	return cmd
@@ -185,7 +244,7 @@ func started(t *testing.T, dir string) *exec.Cmd {
 func finish(t *testing.T, dir string, tr *vfstest.Tree, ws []*writer) {
 	for unix.Unmount(filepath.Join(dir, "mnt"), unix.MNT_DETACH) == nil {
 	}
-	f, err := crashOpen(dir, crashTree(), 0)
+	f, err := crashOpen(dir, crashTree(), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +258,7 @@ func finish(t *testing.T, dir string, tr *vfstest.Tree, ws []*writer) {
 	if err := errors.Join(f.Settle(), f.Close()); err != nil {
 		t.Error(err)
 	}
-	f, err = crashOpen(dir, crashTree(), 0)
+	f, err = crashOpen(dir, crashTree(), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

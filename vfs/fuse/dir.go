@@ -7,7 +7,9 @@ import (
 	"io"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/ledger"
 )
 
 // OpenDir opens a directory, listing it if nobody has.
@@ -19,7 +21,11 @@ func (h *host) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOu
 	if err != nil {
 		return h.status("opendir", err)
 	}
-	out.Fh = h.dirs.add(&openDir{h: d, n: n})
+	o := &openDir{h: d, n: n}
+	out.Fh = h.dirs.add(o)
+	if h.over != nil {
+		o.ledgerAt = h.over.led.AddHandle(&ledger.Handle{ID: out.Fh, Node: n.ID(), Dir: true, Unique: in.Unique &^ resent})
+	}
 	if !n.Fleeting() {
 		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
 	}
@@ -28,12 +34,25 @@ func (h *host) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOu
 
 // ReleaseDir closes it.
 func (h *host) ReleaseDir(in *fuse.ReleaseIn) {
-	_ = h.dirs.take(in.Fh).h.Close() // a descriptor for reading: nothing can be lost
+	d := h.dirs.take(in.Fh)
+	if d == nil { // the process before this one closed it
+		return
+	}
+	if h.over != nil {
+		h.over.led.Remove(d.ledgerAt)
+	}
+	if d.h != nil {
+		_ = d.h.Close() // a descriptor for reading: nothing can be lost
+	}
 }
 
 // FsyncDir makes entries durable.
 func (h *host) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return h.status("fsyncdir", h.dirs.get(in.Fh).h.Sync())
+	d := h.dirs.get(in.Fh)
+	if d == nil || d.h == nil {
+		return h.status("fsyncdir", vfs.ErrStale)
+	}
+	return h.status("fsyncdir", d.h.Sync())
 }
 
 // ReadDir lists names.
@@ -61,7 +80,7 @@ func (h *host) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 			h.f.Forget(n, 1)
 			return false, nil
 		}
-		entry(slot, n, &a)
+		h.entry(slot, n, &a)
 		return true, nil
 	})
 }
@@ -75,6 +94,9 @@ func dirEntry(e *backing.DirEntry) fuse.DirEntry {
 
 func (h *host) readDir(in *fuse.ReadIn, add func(*openDir, *backing.DirEntry) (bool, error)) fuse.Status {
 	d := h.dirs.get(in.Fh)
+	if d == nil || d.h == nil {
+		return h.status("readdir", vfs.ErrStale)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if in.Offset != d.at {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/ledger"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,12 +15,15 @@ import (
 func (h *host) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
+	if h.reopened(&in.InHeader, out) {
+		return fuse.OK
+	}
 	n := h.node(&in.InHeader)
 	f, err := h.f.Open(ctx, n, int(in.Flags))
 	if err != nil {
 		return h.status("open", err)
 	}
-	h.opened(n, f, int(in.Flags), out)
+	h.opened(n, f, &in.InHeader, int(in.Flags), out)
 	return fuse.OK
 }
 
@@ -28,21 +32,38 @@ func (h *host) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, ou
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
-	n, a, f, err := h.f.Create(ctx, parent, name, int(in.Flags), h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
+	mode := h.masked(parent, in.Mode&0o7777, in.Umask)
+	return h.once(&in.InHeader, ledger.Change{Kind: ledger.Making, Name: name}, func() fuse.Status {
+		n, a, f, err := h.f.Create(ctx, parent, name, int(in.Flags), mode, owner(&in.InHeader))
+		if err != nil {
+			return h.status("create", err)
+		}
+		h.entry(&out.EntryOut, n, &a)
+		h.opened(n, f, &in.InHeader, int(in.Flags), &out.OpenOut)
+		return fuse.OK
+	}, func() fuse.Status { return h.created(in, name, mode, out) })
+}
+
+// created answers for a file that was made before, and opened or not.
+func (h *host) created(in *fuse.CreateIn, name string, mode uint32, out *fuse.CreateOut) fuse.Status {
+	if st := h.made(&in.InHeader, name, mode, &out.EntryOut); !st.Ok() || h.reopened(&in.InHeader, &out.OpenOut) {
+		return st
+	}
+	n := h.f.Node(out.NodeId)
+	f, err := h.f.Reopen(n, int(in.Flags), false)
 	if err != nil {
 		return h.status("create", err)
 	}
-	entry(&out.EntryOut, n, &a)
-	h.opened(n, f, int(in.Flags), &out.OpenOut)
+	h.opened(n, f, &in.InHeader, int(in.Flags), &out.OpenOut)
 	return fuse.OK
 }
 
 // opened decides how the kernel reads and writes the file.
-func (h *host) opened(n *vfs.Node, f *vfs.Handle, flags int, out *fuse.OpenOut) {
+func (h *host) opened(n *vfs.Node, f *vfs.Handle, in *fuse.InHeader, flags int, out *fuse.OpenOut) {
 	t := h.hold(n.ID())
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o := &open{h: f, id: n.ID(), t: t}
+	o := &open{h: f, id: n.ID(), t: t, unique: in.Unique &^ resent}
 	writes := flags&unix.O_ACCMODE != unix.O_RDONLY
 	switch {
 	case t.passed == 0 && t.cached == 0 && !writes && h.fill(o):
@@ -62,6 +83,12 @@ func (h *host) opened(n *vfs.Node, f *vfs.Handle, flags int, out *fuse.OpenOut) 
 		h.setFilled(o.id, false)
 	}
 	out.Fh = h.files.add(o)
+	h.over.opened(o.id, 1)
+	if h.over != nil {
+		o.at = h.over.led.AddHandle(&ledger.Handle{
+			ID: out.Fh, Node: o.id, Flags: uint32(flags), Passed: o.passed, Backing: out.BackingID, Unique: o.unique,
+		})
+	}
 }
 
 // register hands a file to the kernel, which opens it anew for each handle.
@@ -82,15 +109,26 @@ func (h *host) register(f *vfs.Handle, t *hosted) bool {
 // Release closes a file.
 func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	o := h.files.take(in.Fh)
+	if o == nil { // the process before this one closed it
+		return
+	}
 	t := o.t
 	t.mu.Lock()
 	if !o.passed {
 		t.cached--
 	} else if t.passed--; t.passed == 0 {
 		h.server.UnregisterBackingFd(t.backing)
+		t.backing = 0
 	}
 	t.mu.Unlock()
 	h.letGo(o.id, t)
+	h.over.opened(o.id, -1)
+	if h.over != nil {
+		h.over.led.Remove(o.at)
+	}
+	if o.h == nil {
+		return
+	}
 	if err := o.h.Close(); err != nil {
 		h.log.Error("closing a file failed", "err", err)
 	}
@@ -100,7 +138,10 @@ func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
-	f := h.files.get(in.Fh).h
+	f, err := h.handle(in.Fh)
+	if err != nil {
+		return nil, h.status("read", err)
+	}
 	if f.File() == nil { // of the history
 		n, err := f.ReadAt(ctx, buf[:in.Size], int64(in.Offset))
 		return fuse.ReadResultData(buf[:n]), h.status("read", err)
@@ -113,7 +154,11 @@ func (h *host) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.R
 
 // Write writes.
 func (h *host) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	n, err := h.files.get(in.Fh).h.WriteAt(data, int64(in.Offset))
+	f, err := h.handle(in.Fh)
+	if err != nil {
+		return 0, h.status("write", err)
+	}
+	n, err := f.WriteAt(data, int64(in.Offset))
 	return uint32(n), h.status("write", err)
 }
 
@@ -122,14 +167,21 @@ func (h *host) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.E
 
 // Fsync makes a file durable.
 func (h *host) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	return h.status("fsync", h.files.get(in.Fh).h.Sync(in.FsyncFlags&1 != 0))
+	f, err := h.handle(in.Fh)
+	if err != nil {
+		return h.status("fsync", err)
+	}
+	return h.status("fsync", f.Sync(in.FsyncFlags&1 != 0))
 }
 
 // Fallocate allocates or punches.
 func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	ctx, end := h.asks(cancel, &in.InHeader)
 	defer end()
-	f := h.files.get(in.Fh).h
+	f, err := h.handle(in.Fh)
+	if err != nil {
+		return h.status("fallocate", err)
+	}
 	return h.status("fallocate", f.Fallocate(ctx, in.Mode, int64(in.Offset), int64(in.Length)))
 }
 
@@ -137,7 +189,11 @@ func (h *host) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Stat
 func (h *host) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
-	at, err := h.files.get(in.Fh).h.Seek(ctx, int64(in.Offset), int(in.Whence))
+	f, err := h.handle(in.Fh)
+	if err != nil {
+		return h.status("lseek", err)
+	}
+	at, err := f.Seek(ctx, int64(in.Offset), int(in.Whence))
 	out.Offset = uint64(at)
 	return h.status("lseek", err)
 }

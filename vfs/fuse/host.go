@@ -10,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/ledger"
 )
 
 // host answers the kernel.
@@ -20,6 +21,8 @@ type host struct {
 	server      *fuse.Server
 	passthrough atomic.Bool
 	bars        *Bars
+	// over is set where the mount outlives this process.
+	over *Handover
 
 	files handles[*open]
 	dirs  handles[*openDir]
@@ -41,7 +44,8 @@ type hosted struct {
 	// cached counts handles that go through this process and the page cache.
 	cached int
 	// passed counts handles that the kernel serves from backing.
-	passed  int
+	passed int
+	// backing is the kernel's number for the file, while passed is not 0.
 	backing int32
 }
 
@@ -51,6 +55,9 @@ type open struct {
 	id     uint64
 	t      *hosted
 	passed bool
+	// at is where it is written down, unique the request that opened it.
+	at     ledger.Place
+	unique uint64
 }
 
 // openDir is one open directory; its position is one.
@@ -59,8 +66,9 @@ type openDir struct {
 	h  *vfs.DirHandle
 	n  *vfs.Node
 	// left is an entry that did not fit into the last answer.
-	left *backing.DirEntry
-	at   uint64
+	left     *backing.DirEntry
+	at       uint64
+	ledgerAt ledger.Place
 }
 
 // handles numbers what is open. The zero value is empty.
@@ -79,6 +87,28 @@ func (t *handles[T]) add(v T) uint64 {
 	t.last++
 	t.m[t.last] = v
 	return t.last
+}
+
+// put adds what has a number already.
+func (t *handles[T]) put(fh uint64, v T) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = map[uint64]T{}
+	}
+	t.m[fh] = v
+}
+
+// find returns one that is wanted, or the zero value.
+func (t *handles[T]) find(wanted func(T) bool) (fh uint64, v T) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for fh, v := range t.m {
+		if wanted(v) {
+			return fh, v
+		}
+	}
+	return 0, v
 }
 
 func (t *handles[T]) get(fh uint64) T {
@@ -145,7 +175,9 @@ func splitdev(dev uint32) (major, minor uint32) {
 	return dev >> 8 & 0xfff, dev&0xff | dev>>12&^0xff
 }
 
-func entry(out *fuse.EntryOut, n *vfs.Node, a *vfs.Attr) {
+// entry answers with a node, which the kernel knows once more from then on.
+func (h *host) entry(out *fuse.EntryOut, n *vfs.Node, a *vfs.Attr) {
+	h.f.Known(n)
 	out.NodeId, out.Generation = n.ID(), 1
 	out.SetEntryTimeout(keep)
 	out.SetAttrTimeout(kept(n))

@@ -26,6 +26,9 @@ type Options struct {
 	Bars *Bars
 	// NoPassthrough has all reads and writes go through this process.
 	NoPassthrough bool
+	// Handover, if set, has the mount outlive this process. It is the one of whose
+	// Ledger the vfs.FS knows. Only root has one.
+	Handover *Handover
 }
 
 // Mount is a mounted desktop.
@@ -33,27 +36,35 @@ type Mount struct {
 	server *fuse.Server
 	dir    string
 	log    *slog.Logger
+	over   *Handover
 }
 
 // requestSize is the largest read or write of the kernel, in bytes.
 const requestSize = 1 << 20
 
-// New mounts f at dir and serves it until it is unmounted. A dead mount that a
-// killed process left at dir is removed first.
+// New mounts f at dir and serves it until it is unmounted, or goes on with the
+// mount that is handed over. A dead mount that a killed process left at dir is
+// removed first.
 func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	if err := Clear(dir); err != nil {
-		return nil, err
+	taken := o.Handover != nil && o.Handover.Taken()
+	if !taken { // nobody answers yet at a mount that is taken over
+		if err := Clear(dir); err != nil {
+			return nil, err
+		}
 	}
-	h := &host{RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, bars: o.Bars, nodes: map[uint64]*hosted{}, filled: map[uint64]struct{}{}}
+	h := &host{
+		RawFileSystem: fuse.NewDefaultRawFileSystem(), f: f, log: o.Log, bars: o.Bars, over: o.Handover,
+		nodes: map[uint64]*hosted{}, filled: map[uint64]struct{}{},
+	}
 	h.passthrough.Store(!o.NoPassthrough)
 	root := os.Geteuid() == 0
 	if root {
 		unix.Umask(0) // modes come from the kernel as they shall be
 	}
-	server, err := fuse.NewServer(h, dir, &fuse.MountOptions{
+	server, err := h.serve(dir, &fuse.MountOptions{
 		FsName: "looming", Name: "looming", DirectMount: root, DirectMountFlags: syscall.MS_MGC_VAL,
 		AllowOther: root && !o.Private, Options: []string{"default_permissions"}, EnableAcl: root,
 		MaxWrite: requestSize, MaxReadAhead: requestSize, MaxBackground: 64, MaxStackDepth: 1,
@@ -63,11 +74,26 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if err != nil {
 		return nil, refused(dir, err)
 	}
+	present(server)
+	if taken {
+		h.resume()
+		if err := o.Handover.askAgain(); err != nil {
+			return nil, fmt.Errorf("going on with the mount at %s: %w", dir, err)
+		}
+	}
 	go server.Serve() // ends when the file system is unmounted
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), server.Unmount())
 	}
-	return &Mount{server, dir, o.Log}, nil
+	return &Mount{server, dir, o.Log, o.Handover}, nil
+}
+
+// serve mounts, or goes on with a mount.
+func (h *host) serve(dir string, opt *fuse.MountOptions) (*fuse.Server, error) {
+	if h.over == nil {
+		return fuse.NewServer(h, dir, opt)
+	}
+	return h.over.attach(h, dir, opt)
 }
 
 // refused says in one line why the kernel, or its helper, does not mount.
@@ -100,7 +126,7 @@ func (m *Mount) Unmount() error {
 		return fmt.Errorf("unmounting %s: %w", m.dir, err)
 	}
 	m.settle()
-	return nil
+	return m.over.end()
 }
 
 // lastRequests is how long Unmount waits for the kernel to let go.
@@ -125,7 +151,9 @@ func (m *Mount) settle() {
 }
 
 // Detach takes the file system out of sight; it ends when its last file is closed.
-func (m *Mount) Detach() error { return unix.Unmount(m.dir, unix.MNT_DETACH) }
+func (m *Mount) Detach() error {
+	return errors.Join(unix.Unmount(m.dir, unix.MNT_DETACH), m.over.end())
+}
 
 // Clear removes the mount of a process that died from dir.
 func Clear(dir string) error {

@@ -10,6 +10,8 @@ import (
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/cvd"
+	"github.com/looming-project/looming/vfs/ledger"
+	"golang.org/x/sys/unix"
 )
 
 // Lookup finds an entry. That there is none may be kept as well.
@@ -25,7 +27,7 @@ func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, ou
 	if err != nil {
 		return h.status("lookup", err)
 	}
-	entry(out, n, &a)
+	h.entry(out, n, &a)
 	out.SetEntryTimeout(kept(dir))
 	return fuse.OK
 }
@@ -34,7 +36,7 @@ func (h *host) Lookup(cancel <-chan struct{}, in *fuse.InHeader, name string, ou
 func (h *host) Forget(id, times uint64) {
 	h.setFilled(id, false)
 	if n := h.f.Node(id); n != nil {
-		h.f.Forget(n, times)
+		h.f.Forgotten(n, times)
 	}
 }
 
@@ -114,18 +116,28 @@ func (h *host) masked(parent *vfs.Node, mode, umask uint32) uint32 {
 	return mode &^ umask
 }
 
+// make makes an entry, once. mode is what a change of the owner takes away.
+func (h *host) make(op string, in *fuse.InHeader, name string, mode uint32, out *fuse.EntryOut, call func() (*vfs.Node, vfs.Attr, error)) fuse.Status {
+	return h.once(in, ledger.Change{Kind: ledger.Making, Name: name}, func() fuse.Status {
+		n, a, err := call()
+		if err != nil {
+			return h.status(op, err)
+		}
+		h.entry(out, n, &a)
+		return fuse.OK
+	}, func() fuse.Status { return h.made(in, name, mode, out) })
+}
+
 // Mknod makes a file, device, fifo or socket.
 func (h *host) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
 	major, minor := splitdev(in.Rdev)
-	n, a, err := h.f.Mknod(ctx, parent, name, backing.ModeType(in.Mode), h.masked(parent, in.Mode&0o7777, in.Umask), major, minor, owner(&in.InHeader))
-	if err != nil {
-		return h.status("mknod", err)
-	}
-	entry(out, n, &a)
-	return fuse.OK
+	mode := h.masked(parent, in.Mode&0o7777, in.Umask)
+	return h.make("mknod", &in.InHeader, name, mode, out, func() (*vfs.Node, vfs.Attr, error) {
+		return h.f.Mknod(ctx, parent, name, backing.ModeType(in.Mode), mode, major, minor, owner(&in.InHeader))
+	})
 }
 
 // Mkdir makes a directory.
@@ -133,57 +145,64 @@ func (h *host) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out 
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
 	parent := h.node(&in.InHeader)
-	n, a, err := h.f.Mkdir(ctx, parent, name, h.masked(parent, in.Mode&0o7777, in.Umask), owner(&in.InHeader))
-	if err != nil {
-		return h.status("mkdir", err)
-	}
-	entry(out, n, &a)
-	return fuse.OK
+	mode := h.masked(parent, in.Mode&0o7777, in.Umask)
+	return h.make("mkdir", &in.InHeader, name, 0, out, func() (*vfs.Node, vfs.Attr, error) {
+		return h.f.Mkdir(ctx, parent, name, mode, owner(&in.InHeader))
+	})
 }
 
 // Symlink makes a symlink.
 func (h *host) Symlink(cancel <-chan struct{}, in *fuse.InHeader, target, name string, out *fuse.EntryOut) fuse.Status {
 	ctx, end := wait(cancel, in)
 	defer end()
-	n, a, err := h.f.Symlink(ctx, h.node(in), name, target, owner(in))
-	if err != nil {
-		return h.status("symlink", err)
-	}
-	entry(out, n, &a)
-	return fuse.OK
+	return h.make("symlink", in, name, 0, out, func() (*vfs.Node, vfs.Attr, error) {
+		return h.f.Symlink(ctx, h.node(in), name, target, owner(in))
+	})
 }
 
 // Link gives a node another name.
 func (h *host) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
-	n, a, err := h.f.Link(ctx, h.f.Node(in.Oldnodeid), h.node(&in.InHeader), name)
-	if err != nil {
-		return h.status("link", err)
-	}
-	entry(out, n, &a)
-	return fuse.OK
+	return h.once(&in.InHeader, ledger.Change{Kind: ledger.Making, Name: name}, func() fuse.Status {
+		n, a, err := h.f.Link(ctx, h.f.Node(in.Oldnodeid), h.node(&in.InHeader), name)
+		if err != nil {
+			return h.status("link", err)
+		}
+		h.entry(out, n, &a)
+		return fuse.OK
+	}, func() fuse.Status { return h.Lookup(cancel, &in.InHeader, name, out) })
 }
 
 // Unlink removes what is no directory.
 func (h *host) Unlink(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
 	ctx, end := wait(cancel, in)
 	defer end()
-	return h.status("unlink", h.f.Unlink(ctx, h.node(in), name))
+	return h.once(in, ledger.Change{Kind: ledger.Removing, Name: name}, func() fuse.Status {
+		return h.status("unlink", h.f.Unlink(ctx, h.node(in), name))
+	}, ok)
 }
 
 // Rmdir removes an empty directory.
 func (h *host) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
 	ctx, end := wait(cancel, in)
 	defer end()
-	return h.status("rmdir", h.f.Rmdir(ctx, h.node(in), name))
+	return h.once(in, ledger.Change{Kind: ledger.Removing, Name: name}, func() fuse.Status {
+		return h.status("rmdir", h.f.Rmdir(ctx, h.node(in), name))
+	}, ok)
 }
 
 // Rename moves an entry.
 func (h *host) Rename(cancel <-chan struct{}, in *fuse.RenameIn, name, to string) fuse.Status {
 	ctx, end := wait(cancel, &in.InHeader)
 	defer end()
-	return h.status("rename", h.f.Rename(ctx, h.node(&in.InHeader), name, h.f.Node(in.Newdir), to, in.Flags))
+	c := ledger.Change{Kind: ledger.Moving, Name: name, To: in.Newdir, ToName: to}
+	if in.Flags&unix.RENAME_EXCHANGE != 0 {
+		c.Kind = ledger.Exchanging
+	}
+	return h.once(&in.InHeader, c, func() fuse.Status {
+		return h.status("rename", h.f.Rename(ctx, h.node(&in.InHeader), name, h.f.Node(in.Newdir), to, in.Flags))
+	}, ok)
 }
 
 // StatFs is the room beneath.

@@ -1,0 +1,186 @@
+//go:build linux
+
+package fuse
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/looming-project/looming/vfs/backing"
+	"github.com/looming-project/looming/vfs/ledger"
+	"golang.org/x/sys/unix"
+)
+
+// Keeper holds descriptors for the process that serves a mount after this one.
+type Keeper interface {
+	// Keep holds a copy of fd under a name, until Drop.
+	Keep(name string, fd int) error
+	Drop(name string) error
+	// Take returns what a process before this one had kept under a name; it is the
+	// caller's own, and remains kept.
+	Take(name string) (fd int, ok bool)
+}
+
+// Handover has a mount outlive the process that serves it: the keeper holds the
+// device and the ledger, and the next process goes on where this one died. Programs
+// that wait for an answer get it from that one. It implements vfs.Keeper.
+type Handover struct {
+	k    Keeper
+	name string
+	led  *ledger.Ledger
+	// fd is the device that a process before this one left, -1 if there is none.
+	fd int
+
+	mu sync.Mutex
+	// open counts handles by node: only what is open is used without a name.
+	open map[uint64]int
+	held map[uint64]bool
+}
+
+// ledgerSize bounds the ledger, in bytes. What is not used of it takes no memory.
+const ledgerSize = 4 << 30
+
+// Inherit finds what a process before this one left of a mount: its ledger is
+// for vfs.Open. Where that cannot be taken over it goes, and the mount with it.
+func Inherit(k Keeper, name string) (*Handover, error) {
+	o := &Handover{k: k, name: name, fd: -1, open: map[uint64]int{}, held: map[uint64]bool{}}
+	dev, mounted := k.Take(name + ".fuse")
+	mem, begun := k.Take(name + ".ledger")
+	if mounted && begun && connected(dev) {
+		err := o.take(dev, mem)
+		if err == nil {
+			return o, nil
+		}
+		if !errors.Is(err, ledger.ErrForeign) {
+			return nil, err
+		}
+	}
+	if mounted {
+		_ = unix.Close(dev)
+	}
+	if begun {
+		_ = unix.Close(mem)
+	}
+	if err := errors.Join(k.Drop(name+".fuse"), k.Drop(name+".ledger")); err != nil {
+		return nil, err
+	}
+	return o, o.begin()
+}
+
+// Taken says that the mount is there already.
+func (o *Handover) Taken() bool { return o.fd >= 0 }
+
+// Ledger is where it is written what the kernel knows.
+func (o *Handover) Ledger() *ledger.Ledger { return o.led }
+
+// connected says whether a device still has its mount.
+func connected(dev int) bool {
+	p := []unix.PollFd{{Fd: int32(dev)}}
+	_, err := unix.Poll(p, 0)
+	return err == nil && p[0].Revents&unix.POLLERR == 0
+}
+
+func (o *Handover) take(dev, mem int) error {
+	b, err := mapped(mem)
+	if err != nil {
+		return err
+	}
+	if o.led, err = ledger.Open(b); err != nil {
+		_ = unix.Munmap(b)
+		return err
+	}
+	_ = unix.Close(mem) // the mapping holds it
+	o.fd = dev
+	return nil
+}
+
+func (o *Handover) begin() error {
+	mem, err := unix.MemfdCreate("looming-ledger", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("memory for what the kernel knows: %w", err)
+	}
+	defer unix.Close(mem) // the mapping and the keeper hold it
+	if err := unix.Ftruncate(mem, ledgerSize); err != nil {
+		return fmt.Errorf("memory for what the kernel knows: %w", err)
+	}
+	b, err := mapped(mem)
+	if err != nil {
+		return err
+	}
+	o.led = ledger.New(b)
+	return o.k.Keep(o.name+".ledger", mem)
+}
+
+func mapped(mem int) ([]byte, error) {
+	b, err := unix.Mmap(mem, 0, ledgerSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("memory for what the kernel knows: %w", err)
+	}
+	return b, nil
+}
+
+// end has nothing of the mount outlive this process.
+func (o *Handover) end() error {
+	if o == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	errs := []error{o.k.Drop(o.name + ".fuse"), o.k.Drop(o.name + ".ledger")}
+	for id := range o.held {
+		errs = append(errs, o.k.Drop(o.pin(id)))
+	}
+	o.held = map[uint64]bool{}
+	return errors.Join(errs...)
+}
+
+func (o *Handover) pin(id uint64) string { return o.name + "." + strconv.FormatUint(id, 10) }
+
+// opened counts the handles of a node.
+func (o *Handover) opened(id uint64, by int) {
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.open[id] += by; o.open[id] == 0 {
+		delete(o.open, id)
+	}
+}
+
+// Hold implements vfs.Keeper. A file that is not open, and has no other name, is
+// used by nobody any more.
+func (o *Handover) Hold(id uint64, p *backing.Pin, dir, last bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last && !dir && o.open[id] == 0 {
+		return
+	}
+	if o.k.Keep(o.pin(id), p.Fd()) == nil {
+		o.held[id] = true
+	}
+}
+
+// Release implements vfs.Keeper.
+func (o *Handover) Release(id uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held[id] {
+		_ = o.k.Drop(o.pin(id)) // at worst it is held until the mount ends
+		delete(o.held, id)
+	}
+}
+
+// Held implements vfs.Keeper.
+func (o *Handover) Held(id uint64) *backing.Pin {
+	fd, ok := o.k.Take(o.pin(id))
+	if !ok {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held[id] = true
+	return backing.PinOf(fd)
+}
