@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	// the virtual file system: below its hosts, and above what it reads from
 	"vfs/fetch":   {"vfs/chunk", "vfs/cvd"},
 	"vfs/history": {"vfs/chunk", "vfs/cvd", "vfs/fetch"}, // snapshots as trees, without a disk
-	"vfs/ledger":  {}, // the core writes nodes into it, the host what is open
+	"vfs/ledger":  {},                                    // the core writes nodes into it, the host what is open
 	"vfs":         {"vfs/chunk", "vfs/cvd", "vfs/durable", "vfs/backing", "vfs/fetch", "vfs/history", "vfs/ledger"},
 	"vfs/keeper":  {},
 	"vfs/fuse":    {"vfs", "vfs/chunk", "vfs/cvd", "vfs/backing", "vfs/fetch", "vfs/ledger"}, // fetch and backing for their errors

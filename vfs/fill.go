@@ -94,6 +94,9 @@ func (f *FS) listQuietly(ctx context.Context, n *Node) error {
 	if err != nil || !ok {
 		return err
 	}
+	if err := f.room(); err != nil {
+		return err
+	}
 	plain, err := chunk.Get(ctx, f.sched.Bulk(), m.Tree)
 	if err != nil {
 		return err
@@ -399,6 +402,9 @@ func (b *filler) fetch(ctx context.Context) {
 func (b *filler) batch(ctx context.Context) error {
 	if len(b.ids) == 0 {
 		return nil
+	}
+	if err := b.f.room(); err != nil {
+		return err
 	}
 	ids, to := b.ids, b.to
 	b.ids, b.to, b.index, b.brought = nil, nil, nil, true

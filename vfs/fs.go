@@ -31,6 +31,9 @@ type Options struct {
 	Deadline time.Duration
 	// History, if set, is shown in the top directory as history.Name.
 	History history.Snapshots
+	// Reserve is how many bytes of the disk the background leaves free; default a
+	// fiftieth of it, at most 1 GiB.
+	Reserve uint64
 	// Used, if set, is told of what is used; it must not block.
 	Used func(Use)
 	// Ledger, if set, is where it is written down what a host's kernel knows. What

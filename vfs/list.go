@@ -268,6 +268,9 @@ func (l *lister) listMany(ctx context.Context, dirs []*Node) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	if err := l.f.room(); err != nil {
+		return err
+	}
 	src := l.f.sched.Bulk()
 	return src.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
 		if err == nil {
