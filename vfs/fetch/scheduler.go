@@ -299,9 +299,13 @@ func (s *Scheduler) once(ctx context.Context, id chunk.ID, deadline time.Time) (
 	if err != nil && limited.Err() != nil {
 		err = fmt.Errorf("no answer in time (%w)", errTimeout)
 	}
-	answered := err == nil || errors.Is(err, chunk.ErrNotFound) || errors.Is(err, chunk.ErrDamaged) || !passing(err)
-	s.note(asked, answered, err)
+	s.note(asked, answered(err), err)
 	return plain, err
+}
+
+// answered says that a source answered, if only that it has not what was asked for.
+func answered(err error) bool {
+	return err == nil || errors.Is(err, chunk.ErrNotFound) || errors.Is(err, chunk.ErrDamaged) || !passing(err)
 }
 
 var errTimeout = errors.New("timeout")
@@ -380,9 +384,13 @@ func (s *Scheduler) Bulk() chunk.Source { return chunk.First(s.o.Near, bulk{s}) 
 type bulk struct{ s *Scheduler }
 
 func (b bulk) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+	asked := time.Now()
 	return b.s.o.Bulk.Fetch(ctx, ids, func(i int, plain []byte, err error) error {
-		if err == nil {
+		switch {
+		case answered(err):
 			b.s.note(time.Now(), true, nil)
+		case ctx.Err() == nil: // who demands next need not find out again
+			b.s.note(asked, false, err)
 		}
 		return got(i, plain, err)
 	})

@@ -212,6 +212,29 @@ func TestDemandBesideBulk(t *testing.T) {
 	})
 }
 
+// What the background finds out, a demand need not find out again: once nothing
+// has answered for the deadline, it fails early, with words (invariant 9).
+func TestBackgroundKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, cut := &link{took: never}, &link{err: errLink}
+		s := New(Options{Demand: dead, Bulk: cut})
+		for range 2 {
+			if _, err := chunk.Get(t.Context(), s.Bulk(), one); !errors.Is(err, errLink) {
+				t.Errorf("the background: %v", err)
+			}
+			time.Sleep(31 * time.Second)
+		}
+		var err error
+		if d := took(func() { _, err = s.Demand(t.Context(), one) }); !errors.Is(err, ErrOffline) || d > 2*time.Second {
+			t.Errorf("after %v: %v", d, err)
+		}
+		cut.set(0, nil)
+		if _, err := chunk.Get(t.Context(), s.Bulk(), one); err != nil || s.Offline() != nil {
+			t.Errorf("the link is back: %v, %v", err, s.Offline())
+		}
+	})
+}
+
 // The background gives way: Quiet returns when the last demand is over.
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,12 +29,14 @@ type request struct {
 	kind string
 	// patient triples the wait for an answer: uploads and commits.
 	patient bool
+	// prompt is for what the server answers as it reads it: a longer silence is a cut link.
+	prompt bool
 }
 
 // send makes one attempt. The answer's body must be closed; reading it fails with
 // wire.ErrUnreachable where the link breaks.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	w := newWatch(ctx, c.opts.Limits, r.patient)
+	w := newWatch(ctx, c.opts.Limits, &r)
 	req, err := http.NewRequestWithContext(w.ctx, r.method, c.base+r.path, nil)
 	if err != nil {
 		w.stop()

@@ -54,7 +54,7 @@ type Limits struct {
 	Dial time.Duration
 	// Answer bounds the wait for an answer to begin, 60 s by default. Commits and uploads may take three times as long.
 	Answer time.Duration
-	// Idle bounds the silence within a body, 30 s by default.
+	// Idle bounds the silence within a body, and before the first chunk, 15 s by default.
 	Idle time.Duration
 	// Patience bounds for how long a call repeats itself, 5 minutes by default; negative: not at all.
 	Patience time.Duration
@@ -70,7 +70,7 @@ func (l *Limits) defaults() {
 	}
 	set(&l.Dial, 10*time.Second)
 	set(&l.Answer, 60*time.Second)
-	set(&l.Idle, 30*time.Second)
+	set(&l.Idle, 15*time.Second)
 	set(&l.Patience, 5*time.Minute)
 	if l.Connections == 0 {
 		l.Connections = 4

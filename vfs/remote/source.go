@@ -45,7 +45,7 @@ func (s *source) batch(ctx context.Context, ids []chunk.ID, got func(int, []byte
 		body = append(body, ids[i][:]...)
 	}
 	d := &delivery{ids: ids, done: make([]bool, len(ids)), got: got}
-	err := s.c.once(ctx, request{class: s.class, method: "POST", path: "/v1/chunks", body: body, kind: wire.TypeBinary},
+	err := s.c.once(ctx, request{class: s.class, method: "POST", path: "/v1/chunks", body: body, kind: wire.TypeBinary, prompt: true},
 		func(r io.Reader) error { return s.receive(ctx, r, d) })
 	if d.refused != nil {
 		return d.refused

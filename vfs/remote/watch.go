@@ -18,10 +18,13 @@ type watch struct {
 	timer        *time.Timer
 }
 
-func newWatch(ctx context.Context, l Limits, patient bool) *watch {
+func newWatch(ctx context.Context, l Limits, r *request) *watch {
 	w := &watch{answer: l.Answer + l.Dial, idle: l.Idle}
-	if patient {
+	switch {
+	case r.patient:
 		w.answer *= 3
+	case r.prompt:
+		w.answer = l.Idle + l.Dial
 	}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.timer = time.AfterFunc(w.answer, func() {
