@@ -22,16 +22,19 @@ func agentCommand(app *app) *cobra.Command {
 		Short: "the service: go on with every stream of this machine that was not finished, and keep the certificate fresh",
 		Long: `agent takes up what a crash or a restart of the machine interrupted: every unfinished stream is mounted again and goes
 on. It renews the device's certificate and runs until it is interrupted. With --native it notes which files of a desktop
-that is native are opened, so that the next machine that gets the desktop knows what comes first.`,
+that is native are opened, so that the next machine that gets the desktop knows what comes first.
+
+Killed, or told by SIGHUP that the program was upgraded, it goes on with its mounts, and no program that uses them
+notices. As a service of systemd it wants Restart=always, FileDescriptorStoreMax=10000 and NotifyAccess=main.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: keep(func(cmd *cobra.Command, _ []string) error {
 			if n.root != "" && n.cvd == "" {
 				return fmt.Errorf("%w: --native %s: say which desktop it is with --cvd", wire.ErrInvalid, n.root)
 			}
 			return app.withDevice(cmd, func(ctx context.Context, c *remote.Client, d *device) error {
 				return app.agent(ctx, c, d, how, n)
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	how.flags(f)

@@ -153,6 +153,8 @@ type showing struct {
 	deadline time.Duration
 	// noHydrate are programs for which nothing is fetched.
 	noHydrate []string
+	// reserve is what the background leaves free of the disk; 0 for the default.
+	reserve size
 }
 
 func (s *showing) flags(f *pflag.FlagSet) {
@@ -168,19 +170,44 @@ func (s *showing) check() error {
 	return nil
 }
 
-// openDesktop opens the desktop w with its backing directory and shows it at dir; held, if set, is what this disk has of it.
-func openDesktop(ctx context.Context, c *remote.Client, w wanted, held *reuse, backing, side, dir string, how showing) (*desktop, error) {
-	d := &desktop{wanted: w, dir: dir, client: c, reuse: held, learnt: newLearner(c, w.CVD, filepath.Join(side, tallyFile))}
-	var err error
-	d.f, err = vfs.Open(ctx, vfs.Options{
-		Backing: backing, Side: side, Root: w.Root, Deadline: how.deadline, Used: d.learnt.used,
-		Demand: c.Source(remote.Demand), Ahead: c.Source(remote.Ahead), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
-		Near: held.near(),
-	})
-	if err != nil {
+// site is where a desktop is shown, and what there is for it already.
+type site struct {
+	backing, side, dir string
+	// held, if set, is what this disk has of it, over what a process before this one showed of it.
+	held *reuse
+	over *handover
+}
+
+// openDesktop opens the desktop w with its backing directory and shows it. A mount
+// that cannot be taken over is made anew.
+func openDesktop(ctx context.Context, c *remote.Client, w wanted, at site, how showing) (*desktop, error) {
+	d, err := at.open(ctx, c, w, how)
+	if err == nil || !at.over.Taken() {
+		return d, err
+	}
+	slog.Error("the mount is made anew: programs that use it must be started again", "mount", at.dir, "err", err)
+	if err := at.over.End(); err != nil {
 		return nil, err
 	}
-	if d.m, err = mountAt(d.f, dir, how.noHydrate, slog.Default()); err != nil {
+	if at.over, err = inherit(at.dir); err != nil {
+		return nil, err
+	}
+	return at.open(ctx, c, w, how)
+}
+
+func (s *site) open(ctx context.Context, c *remote.Client, w wanted, how showing) (*desktop, error) {
+	d := &desktop{wanted: w, dir: s.dir, client: c, reuse: s.held, learnt: newLearner(c, w.CVD, filepath.Join(s.side, tallyFile))}
+	o := vfs.Options{
+		Backing: s.backing, Side: s.side, Root: w.Root, Deadline: how.deadline, Reserve: uint64(how.reserve), Used: d.learnt.used,
+		Demand: c.Source(remote.Demand), Ahead: c.Source(remote.Ahead), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
+		Near: s.held.near(),
+	}
+	written(&o, s.over)
+	var err error
+	if d.f, err = vfs.Open(ctx, o); err != nil {
+		return nil, err
+	}
+	if d.m, err = mountAt(d.f, s.dir, how.noHydrate, s.over, slog.Default()); err != nil {
 		return nil, errors.Join(err, d.f.Close())
 	}
 	return d, nil

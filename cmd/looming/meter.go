@@ -96,7 +96,7 @@ func (m *meter) listed() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dirs++
-	if m.p.Phase == phaseListing || m.p.Phase == phaseOffline {
+	if m.p.Phase == phaseListing || m.p.Phase == phaseOffline || m.p.Phase == phaseWaiting {
 		m.p.Phase, m.p.Message = phaseListing, fmt.Sprintf("%s directories listed", humanize.Comma(int64(m.dirs)))
 	}
 }
@@ -135,13 +135,19 @@ func guess(seconds float64) float64 {
 	return seconds
 }
 
+// served are the phases in which a read may find the server out of reach.
+var served = map[string]bool{phaseListing: true, phaseStart: true, phaseFilling: true, phaseMounted: true}
+
 // wire is the report for the console.
 func (m *meter) wire() wire.Progress {
-	s, misses := m.d.f.Stats(), m.d.f.Misses()
+	s, misses, offline := m.d.f.Stats(), m.d.f.Misses(), m.d.f.Offline()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.DemandBytes, m.p.DemandCount, m.p.PrefetchBytes = s.DemandBytes, s.DemandCount, s.BulkBytes
 	p := m.p
+	if offline != nil && served[p.Phase] {
+		p.Phase, p.Message = phaseOffline, offline.Error()
+	}
 	p.Misses = make([]wire.Miss, len(misses))
 	for i, x := range misses {
 		p.Misses[i] = wire.Miss{Path: x.Path, Bytes: x.Bytes, WaitMS: float64(x.Wait) / 1e6, At: x.At}

@@ -39,7 +39,7 @@ The desktop's snapshots are there as well, read-only, each as MOUNTPOINT/.snapsh
 latest lead there. A listing of MOUNTPOINT leaves .snapshots out, so that whoever walks the desktop does not walk its
 past. A desktop that has a .snapshots of its own shows that instead.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: keep(func(cmd *cobra.Command, args []string) error {
 			m.point = args[0]
 			if err := m.showing.check(); err != nil {
 				return err
@@ -47,7 +47,7 @@ past. A desktop that has a .snapshots of its own shows that instead.`,
 			return app.withServer(cmd, func(ctx context.Context, c *remote.Client) error {
 				return m.run(ctx, app, c)
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&m.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
@@ -63,12 +63,18 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err != nil {
 		return err
 	}
-	work, err := m.work(ctx, app, c)
+	over, err := inherit(point)
 	if err != nil {
 		return err
 	}
-	if err := m.prepare(work, point); err != nil {
+	work, err := m.work(ctx, app, c, over)
+	if err != nil {
 		return err
+	}
+	if !over.Taken() { // nobody answers yet at a mount that is taken over
+		if err := m.prepare(work, point); err != nil {
+			return err
+		}
 	}
 	w, err := choose(ctx, c, work, m.cvd, m.snapshot)
 	if err != nil {
@@ -77,10 +83,13 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err := app.shown().add(work); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(point, 0o755); err != nil {
-		return err
+	if !over.Taken() {
+		if err := durable.MkdirAll(point, 0o755); err != nil {
+			return err
+		}
 	}
-	d, err := openDesktop(ctx, c, w, nil, filepath.Join(work, "backing"), filepath.Join(work, stateDir), point, m.showing)
+	over.SetPlace(work)
+	d, err := openDesktop(ctx, c, w, site{backing: filepath.Join(work, "backing"), side: filepath.Join(work, stateDir), dir: point, over: over}, m.showing)
 	if err != nil {
 		return err
 	}
@@ -122,7 +131,10 @@ func (m *mounting) prepare(work, point string) error {
 }
 
 // work is the directory that holds the backing directory and its state.
-func (m *mounting) work(ctx context.Context, app *app, c *remote.Client) (string, error) {
+func (m *mounting) work(ctx context.Context, app *app, c *remote.Client, over *handover) (string, error) {
+	if over.Taken() {
+		return over.Place(), nil
+	}
 	if m.backing != "" {
 		return filepath.Abs(m.backing)
 	}

@@ -48,7 +48,7 @@ Nothing is changed there, and everything that is used is verified. In the status
 
 Until the mount steps aside the desktop's snapshots are there as well, as with mount: TARGET/.snapshots/NAME.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: keep(func(cmd *cobra.Command, args []string) error {
 			s.target = args[0]
 			if err := s.showing.check(); err != nil {
 				return err
@@ -57,13 +57,14 @@ Until the mount steps aside the desktop's snapshots are there as well, as with m
 				s.client, s.shown = c, app.shown()
 				return s.command(ctx, app)
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.cvd, "cvd", "", "the desktop's `name` (default: the device's only one)")
 	f.StringVar(&s.snapshot, "snapshot", "", snapshotUsage)
 	f.BoolVar(&s.noPivot, "no-pivot", false, "stay mounted when all is here, until \"looming pivot\" or an interrupt")
 	f.StringArrayVar(&s.reuse, "reuse", nil, "`directory` whose files are used again, such as /; may be repeated; none: nothing is")
+	f.Var(&s.showing.reserve, "reserve", "how much of the disk stays `free` while files come that nobody waits for (default: a fiftieth, at most 1 GiB)")
 	s.showing.flags(f)
 	return cmd
 }
@@ -86,15 +87,21 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	r, err := pivot.Recover(s.target)
+	over, err := inherit(l.Target)
 	if err != nil {
 		return status{}, err
 	}
-	if r.Stage == pivot.Switched || r.Stage == pivot.Proving || r.Stage == pivot.Nothing && r.Facts.Waste {
-		return s.finishPivot(ctx, l)
-	}
-	if err := s.prepare(l, r); err != nil {
-		return status{}, err
+	if !over.Taken() { // nobody answers yet at a mount that is taken over
+		r, err := pivot.Recover(s.target)
+		if err != nil {
+			return status{}, err
+		}
+		if r.Stage == pivot.Switched || r.Stage == pivot.Proving || r.Stage == pivot.Nothing && r.Facts.Waste {
+			return s.finishPivot(ctx, l)
+		}
+		if err := s.prepare(l, r); err != nil {
+			return status{}, err
+		}
 	}
 	w, err := choose(ctx, s.client, l.Work, s.cvd, s.snapshot)
 	if err != nil {
@@ -112,7 +119,7 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 		return status{}, err
 	}
 	defer held.close()
-	d, err := openDesktop(ctx, s.client, w, held, l.Backing, side, l.Target, s.showing)
+	d, err := openDesktop(ctx, s.client, w, site{l.Backing, side, l.Target, held, over}, s.showing)
 	if err != nil {
 		return status{}, err
 	}
@@ -264,13 +271,21 @@ func (s *streaming) list(ctx context.Context, d *desktop, m *meter) error {
 		if err == nil || !passes(err) {
 			return err
 		}
-		m.phase(phaseOffline, err.Error())
+		m.phase(waitingFor(err), err.Error())
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// waitingFor is the phase of a stream that waits for the link, or for room on the disk.
+func waitingFor(err error) string {
+	if errors.Is(outOfReach(err), prefetch.ErrBlocked) {
+		return phaseWaiting
+	}
+	return phaseOffline
 }
 
 // bring works through the plan; started is called once nothing of the start set is asked for any more.

@@ -118,6 +118,8 @@ type writer struct {
 	written map[string][]byte // name -> what it holds from then on: all of it, or its first bytes
 	trying  string            // may be written or not
 	err     error
+	stop    <-chan struct{} // ends it without an error
+	longest time.Duration   // what a write took
 }
 
 const patched = "large-0"
@@ -125,14 +127,21 @@ const patched = "large-0"
 func (w *writer) run() {
 	w.written = map[string][]byte{}
 	for i := 0; w.err == nil; i++ {
+		select {
+		case <-w.stop:
+			return
+		default:
+		}
 		name, data := fmt.Sprintf("new-%d", i), noise(1000+i)
 		if i%3 == 2 {
 			name = patched
 		}
 		w.trying = name
+		start := time.Now()
 		if w.err = w.write(name, data); w.err == nil {
 			w.written[name], w.trying = data, ""
 		}
+		w.longest = max(w.longest, time.Since(start))
 		time.Sleep(5 * time.Millisecond)
 	}
 }

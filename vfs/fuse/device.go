@@ -65,7 +65,7 @@ func (o *Handover) attach(h *host, dir string, opt *fuse.MountOptions) (*fuse.Se
 	if binary.NativeEndian.Uint32(hello[atFlags2:])&canResend == 0 {
 		return server, nil // an answer that the kernel waits for would never come
 	}
-	return server, o.k.Keep(o.name+".fuse", dev)
+	return server, o.keep(dev)
 }
 
 // askAgain asks for the requests that a process before this one read and did not answer.
@@ -74,7 +74,9 @@ func (o *Handover) askAgain() error {
 	b = binary.NativeEndian.AppendUint32(b, resend)
 	b = binary.NativeEndian.AppendUint64(b, 0)
 	_, err := unix.Write(o.fd, b)
-	return errors.Join(err, unix.Close(o.fd))
+	err = errors.Join(err, unix.Close(o.fd))
+	o.fd = -1
+	return err
 }
 
 // introduce has go-fuse agree with a kernel that said hello. The server then reads

@@ -5,6 +5,7 @@ package fuse
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 
@@ -30,8 +31,11 @@ type Handover struct {
 	k    Keeper
 	name string
 	led  *ledger.Ledger
-	// fd is the device that a process before this one left, -1 if there is none.
-	fd int
+	// fd is the device that a process before this one left, mem the memory of a new
+	// ledger, until they are used; otherwise -1.
+	fd, mem int
+	taken   bool
+	place   string
 
 	mu sync.Mutex
 	// open counts handles by node: only what is open is used without a name.
@@ -45,7 +49,7 @@ const ledgerSize = 4 << 30
 // Inherit finds what a process before this one left of a mount: its ledger is
 // for vfs.Open. Where that cannot be taken over it goes, and the mount with it.
 func Inherit(k Keeper, name string) (*Handover, error) {
-	o := &Handover{k: k, name: name, fd: -1, open: map[uint64]int{}, held: map[uint64]bool{}}
+	o := &Handover{k: k, name: name, fd: -1, mem: -1, open: map[uint64]int{}, held: map[uint64]bool{}}
 	dev, mounted := k.Take(name + ".fuse")
 	mem, begun := k.Take(name + ".ledger")
 	if mounted && begun && connected(dev) {
@@ -63,14 +67,26 @@ func Inherit(k Keeper, name string) (*Handover, error) {
 	if begun {
 		_ = unix.Close(mem)
 	}
-	if err := errors.Join(k.Drop(name+".fuse"), k.Drop(name+".ledger")); err != nil {
-		return nil, err
+	if mounted || begun {
+		if err := o.drop(); err != nil {
+			return nil, err
+		}
 	}
 	return o, o.begin()
 }
 
 // Taken says that the mount is there already.
-func (o *Handover) Taken() bool { return o.fd >= 0 }
+func (o *Handover) Taken() bool { return o != nil && o.taken }
+
+// SetPlace notes a directory that the next process must know.
+func (o *Handover) SetPlace(dir string) {
+	if o != nil {
+		o.place = dir
+	}
+}
+
+// Place is the directory that the process before this one noted, "" if none.
+func (o *Handover) Place() string { return o.place }
 
 // Ledger is where it is written what the kernel knows.
 func (o *Handover) Ledger() *ledger.Ledger { return o.led }
@@ -92,8 +108,12 @@ func (o *Handover) take(dev, mem int) error {
 		return err
 	}
 	_ = unix.Close(mem) // the mapping holds it
-	o.fd = dev
-	return nil
+	o.fd, o.taken = dev, true
+	if fd, ok := o.k.Take(o.name + ".place"); ok {
+		o.place, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		err = errors.Join(err, unix.Close(fd))
+	}
+	return err
 }
 
 func (o *Handover) begin() error {
@@ -101,16 +121,32 @@ func (o *Handover) begin() error {
 	if err != nil {
 		return fmt.Errorf("memory for what the kernel knows: %w", err)
 	}
-	defer unix.Close(mem) // the mapping and the keeper hold it
+	o.mem = mem
 	if err := unix.Ftruncate(mem, ledgerSize); err != nil {
 		return fmt.Errorf("memory for what the kernel knows: %w", err)
 	}
 	b, err := mapped(mem)
-	if err != nil {
-		return err
+	if err == nil {
+		o.led = ledger.New(b)
 	}
-	o.led = ledger.New(b)
-	return o.k.Keep(o.name+".ledger", mem)
+	return err
+}
+
+// keep has the mount outlive this process from now on.
+func (o *Handover) keep(dev int) error {
+	if o.place != "" {
+		fd, err := unix.Open(o.place, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("keeping %s: %w", o.place, err)
+		}
+		defer unix.Close(fd)
+		if err := o.k.Keep(o.name+".place", fd); err != nil {
+			return err
+		}
+	}
+	err := errors.Join(o.k.Keep(o.name+".ledger", o.mem), o.k.Keep(o.name+".fuse", dev), unix.Close(o.mem))
+	o.mem = -1
+	return err
 }
 
 func mapped(mem int) ([]byte, error) {
@@ -121,14 +157,24 @@ func mapped(mem int) ([]byte, error) {
 	return b, nil
 }
 
-// end has nothing of the mount outlive this process.
-func (o *Handover) end() error {
+// End has nothing of the mount outlive this process.
+func (o *Handover) End() error {
 	if o == nil {
 		return nil
 	}
+	for _, fd := range []*int{&o.fd, &o.mem} {
+		if *fd >= 0 {
+			_ = unix.Close(*fd)
+			*fd = -1
+		}
+	}
+	return o.drop()
+}
+
+func (o *Handover) drop() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	errs := []error{o.k.Drop(o.name + ".fuse"), o.k.Drop(o.name + ".ledger")}
+	errs := []error{o.k.Drop(o.name + ".fuse"), o.k.Drop(o.name + ".ledger"), o.k.Drop(o.name + ".place")}
 	for id := range o.held {
 		errs = append(errs, o.k.Drop(o.pin(id)))
 	}

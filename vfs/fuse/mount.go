@@ -49,7 +49,7 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	taken := o.Handover != nil && o.Handover.Taken()
+	taken := o.Handover.Taken()
 	if !taken { // nobody answers yet at a mount that is taken over
 		if err := Clear(dir); err != nil {
 			return nil, err
@@ -126,7 +126,7 @@ func (m *Mount) Unmount() error {
 		return fmt.Errorf("unmounting %s: %w", m.dir, err)
 	}
 	m.settle()
-	return m.over.end()
+	return m.over.End()
 }
 
 // lastRequests is how long Unmount waits for the kernel to let go.
@@ -152,7 +152,7 @@ func (m *Mount) settle() {
 
 // Detach takes the file system out of sight; it ends when its last file is closed.
 func (m *Mount) Detach() error {
-	return errors.Join(unix.Unmount(m.dir, unix.MNT_DETACH), m.over.end())
+	return errors.Join(unix.Unmount(m.dir, unix.MNT_DETACH), m.over.End())
 }
 
 // Clear removes the mount of a process that died from dir.

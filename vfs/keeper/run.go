@@ -23,7 +23,7 @@ type Options struct {
 	Deaths int
 }
 
-const deathsTime = 20 * time.Second
+const deathsTime = 10 * time.Second
 
 // Run starts the process that command makes, and once more whenever it dies, until
 // it ends by itself, and returns its exit code. A process dies by a signal, or by

@@ -80,6 +80,9 @@ func lookup(err error) (int, string) {
 	if err == nil {
 		return OK, "ok"
 	}
+	if e, ok := errors.AsType[ended](err); ok {
+		return int(e), "failed"
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			return c.code, c.name
@@ -110,6 +113,18 @@ func Reported(err error) error {
 type reported struct{ error }
 
 func (r reported) Unwrap() error { return r.error }
+
+// As is the end of a process that told its error itself, with its exit code.
+func As(code int) error {
+	if code == OK {
+		return nil
+	}
+	return Reported(ended(code))
+}
+
+type ended int
+
+func (e ended) Error() string { return fmt.Sprintf("it ended with %d", int(e)) }
 
 // Problem is the document that a failed command prints on stdout with --output json.
 type Problem struct {

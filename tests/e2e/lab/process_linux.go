@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,7 +108,11 @@ func (p *Process) measure() {
 
 // Peak is the most memory that the process had so far, in bytes.
 func (p *Process) Peak() uint64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid())) // it may have ended
+	pid, err := p.Worker()
+	if err != nil { // it does the work itself, or has ended
+		pid = p.Pid()
+	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for line := range strings.Lines(string(text)) {
@@ -121,6 +126,21 @@ func (p *Process) Peak() uint64 {
 
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Worker is the process that this one keeps, and that does the work.
+func (p *Process) Worker() (pid int, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range tasks {
+		text, _ := os.ReadFile(t) // the thread may have ended
+		if f := strings.Fields(string(text)); len(f) > 0 {
+			return strconv.Atoi(f[0])
+		}
+	}
+	return 0, fmt.Errorf("%s keeps no process", p.cmd.Path)
+}
 
 // Said is what it wrote to stderr so far.
 func (p *Process) Said() string {

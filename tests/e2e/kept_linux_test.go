@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/looming-project/looming/tests/e2e/lab"
+	"github.com/looming-project/looming/tools/wan/link"
+)
+
+// TestWorkerDies: the process that serves a mount is killed, or replaced after an
+// upgrade, while a desktop streams and programs write: no call of theirs fails, and
+// no write is lost (invariants 2, 4 and 6).
+func TestWorkerDies(t *testing.T) {
+	r := serving(t)
+	_, addr := r.line(link.Options{Down: 60 * link.Mbit, Delay: 5 * time.Millisecond})
+	office, laptop := r.endpoint("office", ""), r.endpoint("laptop", addr)
+	root := r.path("root")
+	fill(t, root, 500, 5)
+	r.snapshot(office, "desk", root)
+	must(t, r.server.Assign(r.ctx, "desk", "laptop"))
+	for _, show := range []string{"stream", "mount"} {
+		target := r.path(show)
+		start := map[string]func() (*lab.Process, error){
+			"stream": func() (*lab.Process, error) { return laptop.Stream(r.ctx, "desk", target, "--no-pivot") },
+			"mount": func() (*lab.Process, error) {
+				return laptop.Mount(r.ctx, "desk", target, "--backing", lab.Work(target))
+			},
+		}
+		p := r.stopped(start[show]())
+		stop := make(chan struct{})
+		w := &writer{dir: target, stop: stop}
+		var writing sync.WaitGroup
+		writing.Go(w.run)
+		for i := range 3 * rounds() {
+			time.Sleep(time.Second + rand.N(2*time.Second)) // a random moment to die at
+			if i%3 == 2 {
+				must(t, syscall.Kill(p.Pid(), syscall.SIGHUP))
+				continue
+			}
+			pid, err := p.Worker()
+			must(t, err)
+			must(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+		time.Sleep(time.Second) // so that the last one is seen to write
+		close(stop)
+		writing.Wait()
+		t.Logf("%s: %d writes, the longest took %v", show, len(w.written), w.longest)
+		if w.err != nil {
+			t.Errorf("%s: the writer saw %v\n%s", show, w.err, p.Said())
+		}
+		must(t, p.Interrupt())
+		if show == "stream" {
+			r.stream(laptop, "desk", target)
+			r.same(root, target, w.changed()...)
+			w.check(t, root)
+			continue
+		}
+		p = r.stopped(start[show]())
+		w.check(t, root)
+		must(t, p.Interrupt())
+	}
+}
+
+// A command whose worker cannot start ends as it would without a keeper, and says why.
+func TestKeptEnds(t *testing.T) {
+	r := serving(t)
+	e := r.endpoint("office", "")
+	p, err := lab.Start(e.Command("stream", "--cvd", "none", r.path("target")))
+	must(t, err)
+	_, err = p.Wait(r.ctx)
+	if end, ok := errors.AsType[*lab.Ended](err); !ok || end.Code != 5 {
+		t.Errorf("streaming what is not there: %v", err)
+	}
+}
