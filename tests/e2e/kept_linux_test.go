@@ -36,7 +36,7 @@ func TestWorkerDies(t *testing.T) {
 		w := &writer{dir: target, stop: stop}
 		var writing sync.WaitGroup
 		writing.Go(w.run)
-		for i := range 3 * rounds() {
+		for i := range 2 + rounds() {
 			time.Sleep(time.Second + rand.N(2*time.Second)) // a random moment to die at
 			if i%3 == 2 {
 				must(t, syscall.Kill(p.Pid(), syscall.SIGHUP))

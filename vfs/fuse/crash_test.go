@@ -32,6 +32,8 @@ const (
 	crashKeep = "LOOMING_TEST_CRASH_KEEP"
 	crashDir  = "LOOMING_TEST_CRASH"
 	crashLazy = "LOOMING_TEST_CRASH_LAZY"
+	// crashShort has reads wait no longer than a second.
+	crashShort = "LOOMING_TEST_CRASH_SHORT"
 )
 
 func TestMain(m *testing.M) {
@@ -81,23 +83,34 @@ func crashOpen(dir string, tr *vfstest.Tree, slow time.Duration, over *fuse.Hand
 	demand, bulk := vfstest.NewSource(tr.Map), vfstest.NewSource(tr.Map)
 	demand.Delay(slow)
 	bulk.Delay(slow)
-	hold := filepath.Join(dir, holdFile)
-	o.Demand, o.Bulk, o.Root = held{demand, hold}, held{bulk, hold}, root
+	fault := filepath.Join(dir, faultFile)
+	if os.Getenv(crashShort) != "" {
+		o.Deadline = time.Second
+	}
+	o.Demand, o.Bulk, o.Root = faulty{demand, fault}, faulty{bulk, fault}, root
 	return vfs.Open(context.Background(), o)
 }
 
-// holdFile, in the directory of a desktop, holds back every chunk while it is there.
-const holdFile = "hold"
+// faultFile, in the directory of a desktop, says what becomes of all chunks while it
+// is there: held back, cut or damaged.
+const faultFile = "fault"
 
-type held struct {
+type faulty struct {
 	chunk.Source
-	hold string
+	file string
 }
 
-func (h held) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
+func (f faulty) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, error) error) error {
 	for {
-		if _, err := os.Stat(h.hold); err != nil {
-			return h.Source.Fetch(ctx, ids, got)
+		what, _ := os.ReadFile(f.file) // mostly there is none
+		switch string(what) {
+		case "cut":
+			return vfstest.ErrLink
+		case "damaged":
+			return f.damaged(ids, got)
+		case "held":
+		default:
+			return f.Source.Fetch(ctx, ids, got)
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -105,6 +118,15 @@ func (h held) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []byte, e
 			return ctx.Err()
 		}
 	}
+}
+
+func (f faulty) damaged(ids []chunk.ID, got func(int, []byte, error) error) error {
+	for i := range ids {
+		if err := got(i, nil, chunk.ErrDamaged); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepServing is the keeper of serve.
@@ -142,19 +164,15 @@ func serve(dir string) error {
 	if os.Getenv(crashLazy) != "" {
 		return f.Run(ctx)
 	}
-	if err := f.ListAll(ctx, func() {}); err != nil {
-		return err
+	for f.ListAll(ctx, func() {}) != nil { // a fault: it passes
+		time.Sleep(50 * time.Millisecond)
 	}
 	files := tr.Files()
 	rand.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
 	for i := range files {
-		if err := errors.Join(f.Fill(ctx, files[i:i+1])...); err != nil {
-			return err
-		}
+		_ = f.Fill(ctx, files[i:i+1]) // what a fault holds back comes in the end
 		if i%40 == 39 {
-			if err := f.Settle(); err != nil {
-				return err
-			}
+			_ = f.Settle()
 		}
 	}
 	return f.Run(ctx) // until the end
@@ -282,7 +300,7 @@ func read(ctx context.Context, t *testing.T, sys vfstest.System, tr *vfstest.Tre
 		if dead(sys, err) {
 			return
 		}
-		if err != nil {
+		if err != nil && !passing(err) {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
@@ -295,6 +313,11 @@ func dead(sys vfstest.System, err error) bool {
 		_, err = sys.Lstat("")
 	}
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+}
+
+// passing says that an error is one that a fault explains: no bytes, but no wrong ones.
+func passing(err error) bool {
+	return errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOSPC)
 }
 
 // writer changes the files of one directory and keeps account.
@@ -310,6 +333,9 @@ type writer struct {
 	want map[string]*vfstest.Want
 	// open says of the change that was under way when its process died whether it is done.
 	open func() error
+	// faults says that errors are to be expected that pass.
+	faults bool
+	failed int
 }
 
 func newWriter(t *testing.T, tr *vfstest.Tree, sys vfstest.System, g int) *writer {
@@ -348,8 +374,12 @@ func (w *writer) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		step := []func() error{w.write, w.write, w.write, w.truncate, w.create, w.rename, w.unlink, w.check}[w.r.IntN(8)]
 		err := step()
-		if dead(w.sys, err) {
+		if !w.faults && dead(w.sys, err) {
 			return
+		}
+		if err != nil && w.faults && passing(err) {
+			w.failed++
+			err = w.pass()
 		}
 		if err != nil {
 			w.t.Errorf("writer %d: %v", w.g, err)
@@ -358,6 +388,18 @@ func (w *writer) run(ctx context.Context) {
 		w.open = nil
 		w.ops++
 	}
+}
+
+// pass finds out what became of a change that a fault had fail, once it has passed.
+func (w *writer) pass() error {
+	for w.open != nil {
+		err := w.open()
+		if err == nil || !passing(err) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
 }
 
 // any is one of the writer's files.
@@ -396,6 +438,9 @@ func (w *writer) write() error {
 	n, err := f.WriteAt(data, int64(at))
 	if err != nil {
 		return err
+	}
+	if n < len(data) && w.faults {
+		return unix.ENOSPC // the next write would say so
 	}
 	if n < len(data) {
 		return fmt.Errorf("%s: %d of %d bytes were written", p, n, len(data))

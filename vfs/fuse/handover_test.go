@@ -31,6 +31,7 @@ type kept struct {
 	// ready gives the process id of each life, once it serves.
 	ready chan int
 	pid   int
+	once  sync.Once
 }
 
 // keep starts it below a new directory, and waits until it has mounted. env is
@@ -39,7 +40,10 @@ func keep(t *testing.T, env ...string) (k *kept, mnt string) {
 	if os.Geteuid() != 0 {
 		t.Fatal("mounting with passthrough needs root")
 	}
-	dir := t.TempDir()
+	return keepIn(t, t.TempDir(), env...)
+}
+
+func keepIn(t *testing.T, dir string, env ...string) (k *kept, mnt string) {
 	mnt = filepath.Join(dir, "mnt")
 	must(t, os.Mkdir(mnt, 0o755))
 	k = &kept{t: t, dir: dir, cmd: exec.Command("/proc/self/exe"), ready: make(chan int)}
@@ -55,15 +59,31 @@ func keep(t *testing.T, env ...string) (k *kept, mnt string) {
 			}
 		}
 	}()
-	t.Cleanup(func() {
-		_ = k.cmd.Process.Kill() // the process dies with its keeper
+	t.Cleanup(k.stop)
+	k.await()
+	return k, mnt
+}
+
+// stop ends the keeper, and with it the process.
+func (k *kept) stop() {
+	k.once.Do(func() {
+		_ = k.cmd.Process.Kill()
 		for range k.ready {
 		}
 		_ = k.cmd.Wait()
-		_ = unix.Unmount(mnt, unix.MNT_DETACH)
+		_ = unix.Unmount(filepath.Join(k.dir, "mnt"), unix.MNT_DETACH)
 	})
-	k.await()
-	return k, mnt
+}
+
+// fault has all chunks held back, cut or damaged, "" none.
+func (k *kept) fault(what string) {
+	k.t.Helper()
+	file := filepath.Join(k.dir, faultFile)
+	if what == "" {
+		_ = os.Remove(file)
+		return
+	}
+	must(k.t, os.WriteFile(file, []byte(what), 0o600))
 }
 
 // await waits until the mount is served.
@@ -114,6 +134,7 @@ func TestHandedOver(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	k.stop()
 	finish(t, k.dir, tr, ws)
 }
 
@@ -157,8 +178,7 @@ func TestOpenAcrossDeath(t *testing.T) {
 	first, err := list.Readdirnames(7)
 	must(t, err)
 
-	hold := filepath.Join(k.dir, holdFile)
-	must(t, os.WriteFile(hold, nil, 0o600))
+	k.fault("held")
 	waits := make(chan error)
 	go func() { waits <- vfstest.CheckBody(vfstest.Dir(mnt), "w3/single", vfstest.Body(90_000, 53)) }() // ends with the answer
 	time.Sleep(50 * time.Millisecond)                                                                   // so that it waits, as a rule
@@ -166,7 +186,8 @@ func TestOpenAcrossDeath(t *testing.T) {
 		k.kill()
 		k.await()
 	}
-	must(t, os.Remove(hold), <-waits)
+	k.fault("")
+	must(t, <-waits)
 
 	rest, err := list.Readdirnames(-1)
 	if len(first)+len(rest) != 20 || err != nil {
