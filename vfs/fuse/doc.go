@@ -15,4 +15,11 @@
 //
 // A wait for the network ends when the waiting process is killed. Other signals
 // do not end it: programs do not expect an interrupted read from a disk.
+//
+// With a Handover a mount outlives its process: what is under way when that is
+// killed is answered by the next one. What the next one cannot open again is stale:
+// the history that was open, and a file whose last name went while it was being
+// opened. The kernel freezes a program that waits here, as for a suspend, only once
+// it is answered; so does one die that is killed while the serving process is
+// stopped.
 package fuse
