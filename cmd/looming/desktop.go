@@ -15,6 +15,7 @@ import (
 	"github.com/looming-project/looming/pivot"
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/vfs"
+	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
 	"github.com/looming-project/looming/vfs/durable"
 	"github.com/looming-project/looming/vfs/remote"
@@ -195,11 +196,16 @@ func openDesktop(ctx context.Context, c *remote.Client, w wanted, at site, how s
 	return at.open(ctx, c, w, how)
 }
 
+// source is the server, which is not asked for what holes are made of.
+func source(c *remote.Client, class remote.Class) chunk.Source {
+	return chunk.First(chunk.Zeros{}, c.Source(class))
+}
+
 func (s *site) open(ctx context.Context, c *remote.Client, w wanted, how showing) (*desktop, error) {
 	d := &desktop{wanted: w, dir: s.dir, client: c, reuse: s.held, learnt: newLearner(c, w.CVD, filepath.Join(s.side, tallyFile))}
 	o := vfs.Options{
 		Backing: s.backing, Side: s.side, Root: w.Root, Deadline: how.deadline, Reserve: uint64(how.reserve), Used: d.learnt.used,
-		Demand: c.Source(remote.Demand), Ahead: c.Source(remote.Ahead), Bulk: c.Source(remote.Bulk), History: past{c, w.CVD},
+		Demand: source(c, remote.Demand), Ahead: source(c, remote.Ahead), Bulk: source(c, remote.Bulk), History: past{c, w.CVD},
 		Near: s.held.near(),
 	}
 	written(&o, s.over)

@@ -90,7 +90,7 @@ func (r *restoring) run(ctx context.Context, c *remote.Client, d *device) error 
 		return err
 	}
 	defer held.close()
-	w := &restorer{src: chunk.First(held.near(), c.Source(remote.Bulk)), held: held, began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}, Failed: []unreadable{}}}
+	w := &restorer{src: chunk.First(held.near(), source(c, remote.Bulk)), held: held, began: began, shown: p, doc: restored{Snapshot: snap.ID, CVD: r.cvd, Restored: []string{}, Failed: []unreadable{}}}
 	top, err := cvd.ReadRoot(ctx, w.src, snap.Root)
 	if err != nil {
 		return err
