@@ -4,9 +4,10 @@
 //	go run ./tools/wan --to 127.0.0.1:8443 --rate 20mbit --delay 50ms
 //
 // It prints the address to connect to as the first line on stdout. Commands
-// are read from stdin, one a line: cut, cut reset, restore, stall 5s, rate
-// 1mbit, stats. It ends when it is interrupted, or when stdin ends if --stdin
-// is given.
+// are read from stdin, one a line: cut, cut reset, restore, stall 5s, wait 10s,
+// rate 1mbit, rate 1mbit 8mbit (up and down), delay 80ms, delay 80ms 20ms (with
+// jitter), loss 0.01, stats. A file of them is a script: wan ... < FILE. It ends
+// when it is interrupted, or when stdin ends if --stdin is given.
 package main
 
 import (
@@ -57,6 +58,8 @@ func parse(args []string) (settings, error) {
 	flags.Var(&s.options.Down, "down", "the `rate` from the server to clients, if it differs")
 	flags.DurationVar(&s.options.Delay, "delay", 0, "the round-trip `time`, half in each direction")
 	flags.DurationVar(&s.options.Jitter, "jitter", 0, "up to so much more `time` in each direction")
+	flags.Float64Var(&s.options.Loss, "loss", 0, "the `part` of what is sent that comes a round trip late, as what was lost does")
+	flags.BoolVar(&s.options.Single, "single", false, "one queue for all connections in each direction, not one for each")
 	flags.IntVar(&s.options.Buffer, "buffer", 0, "`bytes` that wait in each direction (default two round trips at the rate)")
 	flags.Var(&s.pattern, "stall", "stall for a time once in a time, as in `2s/30s`")
 	flags.BoolVar(&s.stdin, "stdin", false, "end when stdin ends")

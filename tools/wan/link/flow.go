@@ -73,7 +73,7 @@ func (f *flow) tryPush(s segment) bool {
 	}
 	f.waiting = append(f.waiting, s)
 	f.waitingBytes += len(s.bytes)
-	if len(f.waiting) == 1 {
+	if len(f.waiting) == 1 || l.single {
 		l.joinLocked(f)
 	}
 	return true

@@ -32,15 +32,17 @@ type lane struct {
 	rate   Rate
 	delay  time.Duration // one way
 	jitter time.Duration
+	loss   float64
+	single bool      // segments go in the order in which they came, whosever they are
 	buffer int       // bytes that may wait before the line; 0 is by rate and delay
 	free   time.Time // when the line has sent what it has taken, by its rate
-	turn   []*flow   // flows with something to send, the next one first
+	turn   []*flow   // flows with something to send, the next one first; if single, once for each segment
 }
 
 func newLane(g *gate, rate Rate, o Options) *lane {
 	return &lane{
 		gate: g, wake: make(chan struct{}, 1),
-		rate: rate, delay: o.Delay / 2, jitter: o.Jitter, buffer: o.Buffer,
+		rate: rate, delay: o.Delay / 2, jitter: o.Jitter, buffer: o.Buffer, loss: o.Loss, single: o.Single,
 	}
 }
 
@@ -77,13 +79,16 @@ func (l *lane) send(now time.Time) time.Duration {
 	f := l.turn[0]
 	l.turn = l.turn[1:]
 	s := f.takeLocked()
-	if len(f.waiting) > 0 {
+	if len(f.waiting) > 0 && !l.single {
 		l.turn = append(l.turn, f)
 	}
 	l.free = later(l.free, now.Add(-slack)).Add(l.rate.takes(len(s.bytes)))
 	s.due = l.free.Add(l.delay)
 	if l.jitter > 0 {
 		s.due = s.due.Add(rand.N(l.jitter))
+	}
+	if l.loss > 0 && rand.Float64() < l.loss {
+		s.due = s.due.Add(2 * l.delay) // it is missed, asked for, and sent again
 	}
 	l.moved.Add(int64(len(s.bytes)))
 	f.departLocked(s)
@@ -120,6 +125,18 @@ func (l *lane) setRate(r Rate) {
 	l.nudge()
 }
 
+func (l *lane) setDelay(delay, jitter time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.delay, l.jitter = delay, jitter
+}
+
+func (l *lane) setLoss(part float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.loss = part
+}
+
 // segment is the size in which flows take turns: a millisecond of the line,
 // but not smaller than a packet.
 func (l *lane) segment() int {
@@ -148,10 +165,14 @@ func (l *lane) bufferLocked() int {
 
 // roomLocked says whether a flow with these bytes before the line, and these
 // on their way behind it, may hand in more. Each flow has an equal share of
-// the buffer. What is on its way is bounded too, as by a receiver's window,
-// so that a receiver who does not read stops the sender.
+// the buffer, or may fill as much of the one queue that all have. What is on
+// its way is bounded too, as by a receiver's window, so that a receiver who
+// does not read stops the sender.
 func (l *lane) roomLocked(waiting, onWay int) bool {
-	share := max(l.bufferLocked()/max(len(l.turn), 1), 2*l.segmentLocked())
+	share := l.bufferLocked()
+	if !l.single {
+		share = max(share/max(len(l.turn), 1), 2*l.segmentLocked())
+	}
 	pipe := max(l.rate.bytesIn(2*l.delay+2*l.jitter), minBuffer)
 	if l.rate == 0 {
 		pipe = 4 * freeBuffer

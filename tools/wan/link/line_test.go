@@ -185,6 +185,64 @@ func TestSmallRequestPassesBulk(t *testing.T) {
 	})
 }
 
+// Where all have one queue, the same request waits for what bulk transfers have
+// queued.
+func TestSingleQueue(t *testing.T) {
+	o := Options{Up: 20 * Mbit, Down: 20 * Mbit, Delay: 50 * time.Millisecond, Single: true}
+	onLine(t, o, func(l *testLine) {
+		client, accepted := l.open()
+		server := <-accepted
+		go io.Copy(io.Discard, client)
+		go server.Write(payload(20_000_000))
+		client, accepted = l.open()
+		server = <-accepted
+		time.Sleep(2 * time.Second)
+		began := time.Now()
+		go server.Write(payload(1000))
+		if _, err := io.ReadFull(client, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		queue := 2 * o.Delay
+		within(t, "a byte behind a full queue", time.Since(began), queue, queue+o.Delay)
+	})
+}
+
+// What is lost comes a round trip later, and everything in order.
+func TestLossKeepsOrder(t *testing.T) {
+	o := Options{Up: 50 * Mbit, Delay: 10 * time.Millisecond}
+	onLine(t, o, func(l *testLine) {
+		client, accepted := l.open()
+		server := <-accepted
+		l.SetLoss(0.05)
+		sent := payload(500_000)
+		go func() {
+			client.Write(sent)
+			client.(*pipe).CloseWrite()
+		}()
+		began := time.Now()
+		got, err := io.ReadAll(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sha256.Sum256(got) != sha256.Sum256(sent) {
+			t.Errorf("%d bytes arrived changed or reordered, %d were sent", len(got), len(sent))
+		}
+		within(t, "half a megabyte with losses", time.Since(began), 80*time.Millisecond, 2*time.Second)
+		l.SetDelay(time.Second, 0)
+		began = time.Now()
+		go func() {
+			server.Write(payload(1))
+			server.(*pipe).CloseWrite()
+		}()
+		if _, err := io.ReadAll(client); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "a byte over a longer way", time.Since(began), o.Delay/2+450*time.Millisecond, 2*time.Second)
+		client.Close()
+		server.Close()
+	})
+}
+
 // What waits before the line is bounded, so a sender learns that it is slow,
 // and a receiver who does not read stops it.
 func TestBufferIsBounded(t *testing.T) {

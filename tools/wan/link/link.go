@@ -19,17 +19,19 @@ type Options struct {
 	Delay  time.Duration // the round trip, half in each direction
 	Jitter time.Duration // up to so much more for each segment, in each direction
 	Buffer int           // bytes that may wait in each direction; 0 is two round trips at the rate
+	Loss   float64       // the part of segments that is lost once, and comes a round trip later
+	Single bool          // one queue for all connections in each direction, instead of one for each
 }
 
 // A Link carries connections from its own address to another one.
 type Link struct {
 	to       string
 	addr     net.Addr
-	delay    time.Duration
 	up, down *lane
 	gate     gate // shut while the link is cut
 
 	mu       sync.Mutex
+	delay    time.Duration
 	listener net.Listener // nil while the link refuses connections
 	refuses  bool
 	closed   bool
@@ -126,6 +128,27 @@ func (l *Link) dial(ctx context.Context) (net.Conn, error) {
 func (l *Link) SetRate(up, down Rate) {
 	l.up.setRate(up)
 	l.down.setRate(down)
+}
+
+// SetDelay changes the round trip of a link, and its jitter, for what is sent from now on.
+func (l *Link) SetDelay(delay, jitter time.Duration) {
+	l.mu.Lock()
+	l.delay = delay
+	l.mu.Unlock()
+	l.up.setDelay(delay/2, jitter)
+	l.down.setDelay(delay/2, jitter)
+}
+
+// SetLoss changes the part of segments that is lost once.
+func (l *Link) SetLoss(part float64) {
+	l.up.setLoss(part)
+	l.down.setLoss(part)
+}
+
+func (l *Link) roundTrip() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.delay
 }
 
 // Stats says what has crossed the link so far.

@@ -43,7 +43,7 @@ func (l *Link) carry(ctx context.Context, client net.Conn, dial dialFunc) {
 
 // run moves bytes in both directions. What fails cancels the passage.
 func (p *passage) run(ctx context.Context, l *Link, client net.Conn, dial dialFunc) {
-	began := time.Now()
+	began, delay := time.Now(), l.roundTrip()
 	up, down := newFlow(l.up), newFlow(l.down)
 	var group sync.WaitGroup
 	do := func(f func() error) {
@@ -55,13 +55,13 @@ func (p *passage) run(ctx context.Context, l *Link, client net.Conn, dial dialFu
 	}
 	do(func() error {
 		// The client may send when it has the answer to its SYN.
-		if err := l.handshake(ctx, began.Add(l.delay)); err != nil {
+		if err := l.handshake(ctx, began.Add(delay)); err != nil {
 			return err
 		}
 		return up.fill(ctx, client)
 	})
 	do(func() error {
-		if err := l.handshake(ctx, began.Add(l.delay+l.delay/2)); err != nil {
+		if err := l.handshake(ctx, began.Add(delay+delay/2)); err != nil {
 			return err
 		}
 		server, err := dial(ctx)
