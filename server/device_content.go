@@ -24,6 +24,7 @@ func deviceIn(ctx context.Context) postgres.Device {
 func (s *Server) contentRoutes(mux *http.ServeMux) {
 	t := &transfer{
 		content: s.content,
+		limits:  &s.limits,
 		device:  func(ctx context.Context) int64 { return deviceIn(ctx).ID },
 		refuse: func(w http.ResponseWriter, r *http.Request, err error) {
 			if errors.Is(err, wire.ErrDenied) {

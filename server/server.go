@@ -50,6 +50,7 @@ type Server struct {
 	reports *reports
 	claims  claims
 	popular popular
+	limits  limits
 
 	verifying sync.Mutex // held while a verification runs
 }
@@ -104,6 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.console.Run(ctx) })
 	g.Go(func() error { return s.tidy(ctx) })
 	g.Go(func() error { return s.again(ctx, "working out what desktops cost", s.keepFigures) })
+	g.Go(func() error { return s.again(ctx, "reading the limits of devices", s.keepLimits) })
 	g.Go(func() error { return s.runTransfer(ctx) })
 	return g.Wait()
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/netip"
 
 	"github.com/looming-project/looming/server/internal/session"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -23,6 +25,7 @@ const (
 // transfer is the device's bulk API: upload sessions and chunks. It holds nothing between two requests.
 type transfer struct {
 	content *session.Service
+	limits  *limits
 	// device is who asks, as the certificate says; 0 answers nothing.
 	device func(context.Context) int64
 	// refuse answers with an error, and logs what is the server's.
@@ -67,7 +70,46 @@ func (t *transfer) fetch(w http.ResponseWriter, r *http.Request, device int64) e
 	if err != nil {
 		return malformed(err)
 	}
-	return t.content.Fetch(r.Context(), device, ids, binaryAnswer(w))
+	how, err := t.pace(r, device, len(ids))
+	if err != nil {
+		return err
+	}
+	if how.Pieces {
+		w.Header().Set(wire.ClockHeader, t.content.Clock())
+	}
+	if limit := how.Limit(); limit > 0 {
+		w.Header().Set(wire.LimitHeader, wire.FormatRate(limit))
+	}
+	return t.content.Fetch(r.Context(), device, ids, how, binaryAnswer(w))
+}
+
+// pace is how a device wants its answer, and may have it.
+func (t *transfer) pace(r *http.Request, device int64, asked int) (how session.Pace, err error) {
+	switch h := r.Header.Get(wire.PaceHeader); h {
+	case "":
+		how.Demand = asked <= session.DemandMax
+	case wire.PaceDemand:
+		how.Demand = true
+	default:
+		how.Pieces = true
+		how.Rate, err = wire.ParseRate(h)
+	}
+	addr, _ := netip.ParseAddr(clientHost(r)) // one that is none is in no subnet
+	how.Limit = func() float64 {
+		l := t.limits.of(device, addr)
+		if how.Demand && !l.Demand {
+			return 0
+		}
+		return float64(l.Download)
+	}
+	return how, err
+}
+
+// slowly is the body of an upload, taken no faster than the device may send it.
+func (t *transfer) slowly(r *http.Request, device int64) io.Reader {
+	addr, _ := netip.ParseAddr(clientHost(r))
+	limit := func() float64 { return float64(t.limits.of(device, addr).Upload) }
+	return t.content.Slowly(r.Context(), device, limit, r.Body)
 }
 
 func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) error {
@@ -135,7 +177,7 @@ func (t *transfer) prove(w http.ResponseWriter, r *http.Request, device int64) e
 
 func (t *transfer) upload(w http.ResponseWriter, r *http.Request, device int64) error {
 	hurry(r)
-	reply, err := t.content.Upload(r.Context(), device, r.PathValue("id"), r.Body, r.ContentLength)
+	reply, err := t.content.Upload(r.Context(), device, r.PathValue("id"), t.slowly(r, device), r.ContentLength)
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,56 @@ func TestTransfer(t *testing.T) {
 	want(t, "nobody", s.client("stranger").do("POST", "/v1/chunks", idBody(order...), nil), wire.ErrDenied)
 }
 
+// A device hears of the limit that an admin sets, and gets its bytes in pieces if it asks for a pace; what it waits for is
+// not limited, and neither is anything after the limit has gone.
+func TestPaceAndLimit(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	laptop := s.approved("laptop")
+	root, order, chunks := tree(t, 10, 20_000)
+	path := laptop.begin("desk")
+	var set Limit
+	must(t, s.admin("POST", "/v1/admin/limits", Limit{Device: "laptop", Download: 40 << 20, Upload: 40 << 20}, &set))
+	must(t, laptop.do("POST", path+"/chunks", uploadBody(order, chunks), nil))
+	must(t, laptop.do("POST", path+"/commit", wire.CommitRequest{Root: root, Host: "host"}, nil))
+	for _, c := range []struct {
+		pace, limit string
+		pieces      bool
+	}{{"30000000", "41943040", true}, {"0", "41943040", true}, {"", "41943040", false}, {wire.PaceDemand, "", false}} {
+		head, raw := laptop.paced(c.pace, order)
+		if got := head.Get(wire.LimitHeader); got != c.limit || (head.Get(wire.ClockHeader) != "") != c.pieces {
+			t.Errorf("pace %q: limit %q, clock %q", c.pace, got, head.Get(wire.ClockHeader))
+		}
+		if c.pieces {
+			var err error
+			raw, err = io.ReadAll(&wire.PieceReader{R: bytes.NewReader(raw)})
+			must(t, err)
+		}
+		readBack(t, raw, order, chunks, true)
+	}
+	must(t, s.admin("DELETE", fmt.Sprintf("/v1/admin/limits/%d", set.ID), nil, nil))
+	want(t, "a limit that is gone", s.admin("DELETE", fmt.Sprintf("/v1/admin/limits/%d", set.ID), nil, nil), wire.ErrNotFound)
+	if head, _ := laptop.paced("1000000", order); head.Get(wire.LimitHeader) != "" {
+		t.Errorf("a limit of %s after it was removed", head.Get(wire.LimitHeader))
+	}
+	want(t, "a limit for two", s.admin("POST", "/v1/admin/limits", Limit{Device: "laptop", Subnet: "10.0.0.0/8"}, nil), wire.ErrInvalid)
+}
+
+// paced asks for chunks at a pace.
+func (c *client) paced(pace string, ids []chunk.ID) (http.Header, []byte) {
+	c.s.t.Helper()
+	req, err := http.NewRequest("POST", c.s.url+"/v1/chunks", bytes.NewReader(idBody(ids...)))
+	must(c.s.t, err)
+	if pace != "" {
+		req.Header.Set(wire.PaceHeader, pace)
+	}
+	resp, err := c.http.Do(req)
+	must(c.s.t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	must(c.s.t, err)
+	return resp.Header, raw
+}
+
 func readBack(t *testing.T, raw []byte, order []chunk.ID, chunks chunk.Map, allowed bool) {
 	t.Helper()
 	r := bytes.NewReader(raw)

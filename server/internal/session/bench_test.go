@@ -140,7 +140,7 @@ func BenchmarkDesktop(b *testing.B) {
 		w.where.forget()
 		fetch := func() {
 			for i := 0; i < n; i += 512 {
-				must(b, w.Fetch(b.Context(), 1, st.ids[i:min(i+512, n)], io.Discard))
+				must(b, w.Fetch(b.Context(), 1, st.ids[i:min(i+512, n)], Pace{}, io.Discard))
 			}
 		}
 		report("fetch", fetch)

@@ -2,10 +2,12 @@ package session
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -26,24 +28,57 @@ func (e *Cut) Unwrap() error { return e.Err }
 // A chunk that the device may not read, or that is unknown, is FrameMissing; one
 // that cannot be read, or whose record is not whole, is FrameDamaged. An error after
 // something was written is a *Cut. If w has SetWriteDeadline, a peer that takes less than 8 KiB a second is cut off.
-func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, w io.Writer) error {
+//
+// A demand waits for nothing that is sent to its device, unless a limit holds for it, too; what is paced gives way to it.
+func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how Pace, w io.Writer) error {
 	slow, _ := w.(deadliner)
 	f := &fetch{
-		s: s, rest: ids, device: device, looked: time.Now(), places: s.bulk, pace: pace{w: w, peer: slow},
+		s: s, rest: ids, device: device, looked: time.Now(), places: s.bulk, pace: pace{w: w, peer: slow}, how: how,
 		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) },
 	}
-	f.out = bufio.NewWriterSize(&f.pace, 64<<10)
-	if len(ids) <= demandMax {
+	f.line = s.lines.use(device)
+	defer s.lines.drop(device, f.line)
+	if how.Pieces {
+		f.line.ask(how.Rate)
+	}
+	f.out = bufio.NewWriterSize(newSender(ctx, s, f.line, how, &f.pace), 64<<10)
+	if len(ids) == 0 {
+		return f.end()
+	}
+	if how.Demand || len(ids) <= DemandMax && !how.Pieces { // what says nothing and asks for little is a demand as well
 		f.places = s.demand
 		return f.one(ctx)
+	}
+	if how.Pieces && how.Rate > 0 {
+		return f.inTurn(ctx)
 	}
 	return f.run(ctx)
 }
 
-// demandMax is up to how many chunks a request counts as small; lookupMax is how many of a request's are
-// looked up at once.
+// inTurn is run for what is paced: behind the answers that the device has asked for before. It begins at once, so that
+// the device knows that it is heard.
+func (f *fetch) inTurn(ctx context.Context) error {
+	f.window = min(max(int(f.how.Rate/2), windowBytes/16), windowBytes)
+	if err := f.lookUp(); err != nil {
+		return err
+	}
+	if w, ok := f.pace.w.(http.Flusher); ok {
+		f.wrote = true
+		w.Flush()
+	}
+	leave, err := enter(ctx, f.line.ahead)
+	if err != nil {
+		return f.broken(err)
+	}
+	defer leave()
+	f.turn = f.line.turn
+	return f.run(ctx)
+}
+
+// DemandMax is up to how many chunks a request counts as a demand where it does not say what it is; lookupMax is how
+// many of a request's are looked up at once.
 const (
-	demandMax = 4
+	DemandMax = 4
 	lookupMax = 2048
 )
 
@@ -109,6 +144,11 @@ type fetch struct {
 	pace     pace
 	out      *bufio.Writer
 	wrote    bool
+
+	how    Pace
+	line   *line
+	turn   chan struct{} // to be entered before something is written, if not nil
+	window int           // bytes of a window, windowBytes if 0
 }
 
 // window is a run of the chunks asked for. place is each one's record, or -1.
@@ -146,14 +186,17 @@ func (f *fetch) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	ready := make(chan *window)
 	g.Go(func() error {
-		defer close(ready)
-		return f.produce(ctx, ready)
+		err := f.produce(ctx, ready)
+		if err == nil {
+			close(ready)
+		}
+		return err
 	})
-	g.Go(func() error { return f.consume(ready) })
+	g.Go(func() error { return f.consume(ctx, ready) })
 	if err := g.Wait(); err != nil {
 		return f.broken(err)
 	}
-	return f.end()
+	return nil
 }
 
 func (f *fetch) produce(ctx context.Context, ready chan<- *window) error {
@@ -171,15 +214,34 @@ func (f *fetch) produce(ctx context.Context, ready chan<- *window) error {
 	}
 }
 
-func (f *fetch) consume(ready <-chan *window) error {
-	for w := range ready {
-		err := f.write(w)
-		f.release(w)
+// consume writes what is ready; ready is closed only at the end of all.
+func (f *fetch) consume(ctx context.Context, ready <-chan *window) error {
+	if f.turn != nil {
+		alone := len(f.turn) == 0
+		leave, err := enter(ctx, f.turn)
 		if err != nil {
 			return err
 		}
+		defer leave()
+		if alone {
+			f.line.rested()
+		}
 	}
-	return nil
+	for {
+		select {
+		case w, some := <-ready:
+			if !some {
+				return f.end()
+			}
+			err := f.write(w)
+			f.release(w)
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // next reads the next window, for which it waits for a place; nil at the end. Give it back with release.
@@ -238,14 +300,14 @@ func (f *fetch) lookUp() (err error) {
 // fill takes the next chunks off f.ids; false if there are none.
 func (f *fetch) fill(w *window) bool {
 	w.place, w.records, w.buf = w.place[:0], w.records[:0], w.buf[:0]
-	size, n := 0, 0
-	for ; n < len(f.ids) && n < windowChunks && size < windowBytes; n++ {
+	size, n, most := 0, 0, cmp.Or(f.window, windowBytes)
+	for ; n < len(f.ids) && n < windowChunks && size < most; n++ {
 		c, ok := f.chunks[f.ids[n]]
 		if !ok {
 			w.place = append(w.place, -1)
 			continue
 		}
-		if size += int(c.Length); size > windowBytes && n > 0 {
+		if size += int(c.Length); size > most && n > 0 {
 			break
 		}
 		w.place = append(w.place, len(w.records))

@@ -28,6 +28,13 @@ func (p *pace) begin(n int) {
 	p.last = time.Now().Add(max(paceTime, time.Duration(n)*time.Second/paceRate))
 }
 
+// rest stops it for a time that the peer was not the one to wait for.
+func (p *pace) rest(d time.Duration) {
+	if !p.last.IsZero() {
+		p.last = p.last.Add(d)
+	}
+}
+
 // end stops it.
 func (p *pace) end() {
 	p.last = time.Time{}

@@ -26,9 +26,9 @@ func TestOneDeviceTakesNotAllPlaces(t *testing.T) {
 	for i := range 4 * windowShare {
 		ids := d.order
 		if i%2 == 0 {
-			ids = ids[:demandMax]
+			ids = ids[:DemandMax]
 		}
-		all.Go(func() { _ = w.Fetch(t.Context(), 1, ids, &slowTaker{taken: taken, let: let}) })
+		all.Go(func() { _ = w.Fetch(t.Context(), 1, ids, Pace{}, &slowTaker{taken: taken, let: let}) })
 	}
 	for range windowShare { // these hold a place each; the others wait or have none left to wait for
 		<-taken

@@ -363,7 +363,7 @@ func TestLostMount(t *testing.T) {
 	more := makeDesktop(t, 2, 3)
 	_, upload := w.Upload(t.Context(), 1, session, bytes.NewReader(more.body(more.order)), -1)
 	var out bytes.Buffer
-	fetch := w.Fetch(t.Context(), 1, d.order[:1], &out)
+	fetch := w.Fetch(t.Context(), 1, d.order[:1], Pace{}, &out)
 	again := openWorld(t, w.dsn, w.volume, Options{}) // a server that starts now does not make it a volume either
 	_, fresh := again.Upload(t.Context(), 1, session, bytes.NewReader(more.body(more.order)), -1)
 	for what, err := range map[string]error{"upload": upload, "fetch": fetch, "after a start": fresh} {
@@ -391,7 +391,7 @@ func TestDemandPassesBulk(t *testing.T) {
 	taken, let := make(chan struct{}), make(chan struct{})
 	bulk := make(chan error, 2)
 	for range 2 {
-		go func() { bulk <- w.Fetch(t.Context(), 1, d.order, &slowTaker{taken: taken, let: let}) }()
+		go func() { bulk <- w.Fetch(t.Context(), 1, d.order, Pace{}, &slowTaker{taken: taken, let: let}) }()
 	}
 	<-taken // one of them has the only place, and its taker is stuck
 	if got := w.fetch(t, 1, d, d.order[:1]); got[d.order[0]] != wire.FrameOK {
@@ -440,9 +440,9 @@ func TestRevokedWithin(t *testing.T) {
 		t.Errorf("a download goes on: %v", err)
 	}
 	for what, err := range map[string]error{
-		"a demand":     w.Fetch(t.Context(), 1, d.order[:1], io.Discard),
-		"bulk":         w.Fetch(t.Context(), 1, d.order, io.Discard),
-		"held chunks":  w.Fetch(t.Context(), 1, more.order, io.Discard),
+		"a demand":     w.Fetch(t.Context(), 1, d.order[:1], Pace{}, io.Discard),
+		"bulk":         w.Fetch(t.Context(), 1, d.order, Pace{}, io.Discard),
+		"held chunks":  w.Fetch(t.Context(), 1, more.order, Pace{}, io.Discard),
 		"the database": w.db.CommitSnapshot(t.Context(), known, &postgres.Committed{Serials: []byte{}}, func(uint64) bool { return false }),
 		"begin":        errorOf(w.Begin(t.Context(), 1, wire.BeginRequest{CVD: "new"})),
 		"have":         errorOf(w.Have(t.Context(), 1, session, more.order)),

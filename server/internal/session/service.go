@@ -56,6 +56,8 @@ type Service struct {
 	kinds   [kinds]*places
 	bulk    *places // windows of large downloads
 	demand  *places // and of small ones
+	lines   lines
+	clock   clock
 	stats   counters
 }
 
@@ -64,7 +66,7 @@ type Service struct {
 func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) {
 	opts.defaults()
 	s := &Service{
-		db: db, opts: opts,
+		db: db, opts: opts, clock: newClock(),
 		uploads: newPlaces(opts.Uploads, uploadShare),
 		bulk:    newPlaces(opts.Windows, windowShare), demand: newPlaces(opts.Windows, windowShare),
 	}

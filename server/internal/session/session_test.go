@@ -244,7 +244,7 @@ func (w *world) centralize(t testing.TB, device int64, name string, d *desktop) 
 func (w *world) fetch(t testing.TB, device int64, d *desktop, ids []chunk.ID) map[chunk.ID]byte {
 	t.Helper()
 	var out bytes.Buffer
-	must(t, w.Fetch(t.Context(), device, ids, &out))
+	must(t, w.Fetch(t.Context(), device, ids, Pace{}, &out))
 	status := map[chunk.ID]byte{}
 	var buf []byte
 	for i := 0; ; i++ {
