@@ -45,7 +45,7 @@ file and name it with --config, or give --server, --token-file and --ca.`,
 	f.StringVar(&p.ca, "ca", "", "`file` with the CA's certificate in PEM (default the system's authorities)")
 	_ = f.MarkHidden("token") // it exists
 	root.AddCommand(p.deviceCommand(), p.tokenCommand(), p.cvdCommand(), p.snapshotCommand(), p.streamCommand(),
-		p.volumeCommand(), p.statsCommand(), p.verifyCommand(), p.userCommand(), p.auditCommand())
+		p.volumeCommand(), p.statsCommand(), p.verifyCommand(), p.userCommand(), p.auditCommand(), p.limitCommand())
 	return root
 }
 

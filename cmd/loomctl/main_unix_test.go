@@ -77,6 +77,7 @@ func TestCommands(t *testing.T) {
 		{"verify", "0 damaged"},
 		{"user list", "admin"},
 		{"audit list", "add user"},
+		{"limit list", "no limits"},
 	} {
 		args := strings.Fields(c.args)
 		if code, out, errs := loomctl(t, args...); code != exit.OK || !strings.Contains(out, c.text) {
@@ -139,6 +140,14 @@ func TestChanges(t *testing.T) {
 		{"cvd own x", exit.UsageCode},
 		{"snapshot list x", exit.NotFound},
 		{"device list --state odd", exit.UsageCode},
+		{"limit set --subnet 10.1.0.0/16 --days mon,fri --hours 22:00-06:00 --download 250kB --upload 100kB", exit.OK},
+		{"limit set --device nobody --download 1MB", exit.NotFound},
+		{"limit set --subnet 10.1 --download 1MB", exit.Failed},
+		{"limit set --hours 25:00-26:00 --download 1MB", exit.Failed},
+		{"limit set --download much", exit.UsageCode},
+		{"limit list", exit.OK},
+		{"limit remove 1", exit.OK},
+		{"limit remove 1", exit.NotFound},
 	} {
 		if code, out, errs := loomctl(t, strings.Fields(c.args)...); code != c.code {
 			t.Errorf("%s: code %d, want %d: %s %s", c.args, code, c.code, out, errs)
