@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -31,16 +32,27 @@ type request struct {
 	patient bool
 	// prompt is for what the server answers as it reads it: a longer silence is a cut link.
 	prompt bool
+	// pace, if not empty, goes along as wire.PaceHeader.
+	pace string
+	// heard, if not nil, listens to the answer, which may come in pieces.
+	heard *hearing
 }
 
 // send makes one attempt. The answer's body must be closed; reading it fails with
 // wire.ErrUnreachable where the link breaks.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	w := newWatch(ctx, c.opts.Limits, &r)
-	req, err := http.NewRequestWithContext(w.ctx, r.method, c.base+r.path, nil)
+	about := w.ctx
+	if r.heard != nil {
+		about = httptrace.WithClientTrace(about, r.heard.trace())
+	}
+	req, err := http.NewRequestWithContext(about, r.method, c.base+r.path, nil)
 	if err != nil {
 		w.stop()
 		return nil, fmt.Errorf("server address %s: %w", c.base, err)
+	}
+	if r.pace != "" {
+		req.Header.Set(wire.PaceHeader, r.pace)
 	}
 	if r.body != nil {
 		req.ContentLength = int64(len(r.body))
@@ -102,8 +114,12 @@ func (c *Client) once(ctx context.Context, r request, read func(io.Reader) error
 		return err
 	}
 	defer resp.Body.Close()
+	body := io.Reader(resp.Body)
+	if r.heard != nil {
+		body = r.heard.body(resp)
+	}
 	if read != nil {
-		if err := read(resp.Body); err != nil {
+		if err := read(body); err != nil {
 			return fmt.Errorf("answer to %s %s: %w", r.method, r.path, err)
 		}
 	}

@@ -85,6 +85,8 @@ type Client struct {
 	cert   atomic.Pointer[tls.Certificate]
 	http   atomic.Pointer[[classes]*http.Client]
 	counts [classes]count
+	pace   atomic.Pointer[string] // of bulk answers, as wire.PaceHeader has it; nil: as the server likes
+	ear    ear
 }
 
 // New returns a Client. It does not connect.
@@ -98,7 +100,7 @@ func New(opts Options) (*Client, error) {
 	if !pool.AppendCertsFromPEM(opts.CA) {
 		return nil, errors.New("the server's CA certificate is missing or not PEM: enroll the device again")
 	}
-	c := &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), opts: opts, pool: pool}
+	c := &Client{base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), opts: opts, pool: pool, ear: ear{began: time.Now()}}
 	c.SetCertificate(opts.Cert)
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // count is what crossed the network: bytes on the wire, TLS included.
@@ -27,10 +28,14 @@ func counted(d *net.Dialer, n *count) func(ctx context.Context, network, addr st
 type countedConn struct {
 	net.Conn
 	n *count
+	// waited is how long the last Read took, in nanoseconds.
+	waited atomic.Int64
 }
 
 func (c *countedConn) Read(b []byte) (int, error) {
+	began := time.Now()
 	n, err := c.Conn.Read(b)
+	c.waited.Store(int64(time.Since(began)))
 	c.n.in.Add(uint64(n))
 	return n, err
 }

@@ -237,6 +237,51 @@ func TestDemandPassesBulk(t *testing.T) {
 	}
 }
 
+// Paced answers bring the same chunks and tell of the line; a server that knows no pace serves all the same. What somebody
+// waits for says so.
+func TestPace(t *testing.T) {
+	for _, mute := range []bool{false, true} {
+		s := remotetest.New(t)
+		s.Mute = mute
+		ids, plain := put(s, 10, 10_000)
+		var mu sync.Mutex
+		paces := map[string]int{}
+		s.Fault = func(_ string, r *http.Request) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.URL.Path == "/v1/chunks" {
+				paces[r.Header.Get(wire.PaceHeader)]++
+			}
+			return nil
+		}
+		c := s.Client("laptop")
+		for _, pace := range []float64{-1, 1e6, 0} {
+			if pace >= 0 {
+				c.Pace(pace)
+			}
+			err := c.Source(remote.Bulk).Fetch(t.Context(), ids, func(i int, got []byte, err error) error {
+				if err != nil || !bytes.Equal(got, plain[ids[i]]) {
+					t.Errorf("mute %v, chunk %d: %v", mute, i, err)
+				}
+				return nil
+			})
+			must(t, err)
+			h := c.Heard()
+			paced := pace >= 0 && !mute
+			if (h.Pieces > 0) != paced || h.Awaited > h.Pieces || (h.Clock != "") != paced || h.Bytes < 100_000 || (h.Round > 0) != (pace >= 0) {
+				t.Errorf("mute %v, pace %v: heard %+v", mute, pace, h)
+			}
+		}
+		must(t, c.TellPace(t.Context()))
+		if _, err := chunk.Get(t.Context(), c.Source(remote.Demand), ids[0]); err != nil {
+			t.Error(err)
+		}
+		if paces[""] != 1 || paces["1000000"] != 1 || paces["0"] != 2 || paces[wire.PaceDemand] != 1 {
+			t.Errorf("requests by pace: %v", paces)
+		}
+	}
+}
+
 // An upload whose connection breaks goes on with what did not arrive; every chunk is acknowledged once it is there.
 func TestUploadGoesOn(t *testing.T) {
 	s := remotetest.New(t)

@@ -45,8 +45,7 @@ func (s *source) batch(ctx context.Context, ids []chunk.ID, got func(int, []byte
 		body = append(body, ids[i][:]...)
 	}
 	d := &delivery{ids: ids, done: make([]bool, len(ids)), got: got}
-	err := s.c.once(ctx, request{class: s.class, method: "POST", path: "/v1/chunks", body: body, kind: wire.TypeBinary, prompt: true},
-		func(r io.Reader) error { return s.receive(ctx, r, d) })
+	err := s.c.once(ctx, s.request(body), func(r io.Reader) error { return s.receive(ctx, r, d) })
 	if d.refused != nil {
 		return d.refused
 	}
@@ -60,6 +59,19 @@ func (s *source) batch(ctx context.Context, ids []chunk.ID, got func(int, []byte
 		err = fmt.Errorf("%w: the server at %s broke off", wire.ErrUnreachable, s.c.base)
 	}
 	return d.rest(err)
+}
+
+// request asks for chunks at the pace of the class.
+func (s *source) request(body []byte) request {
+	r := request{class: s.class, method: "POST", path: "/v1/chunks", body: body, kind: wire.TypeBinary, prompt: true}
+	pace := s.c.pace.Load()
+	switch {
+	case s.class == Demand, s.class == Ahead: // somebody reads
+		r.pace = wire.PaceDemand
+	case s.class == Bulk && pace != nil:
+		r.pace, r.heard = *pace, &hearing{ear: &s.c.ear}
+	}
+	return r
 }
 
 // receive reads the records. Frames are decoded in parallel where many were asked for.

@@ -26,6 +26,8 @@ type Server struct {
 	// Fault, if set, sees every request before it is served. Returning an error answers with it; it may
 	// answer or break the connection itself (panic(http.ErrAbortHandler)) too.
 	Fault func(device string, r *http.Request) error
+	// Mute makes it a server that knows no pace.
+	Mute bool
 	// AfterCommit, if set, is called when a snapshot is committed and not yet answered.
 	AfterCommit func()
 	// Lease is how many seconds a session lives; 60 by default.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/looming-project/looming/vfs/chunk"
 	"github.com/looming-project/looming/vfs/cvd"
@@ -283,6 +284,11 @@ func (s *Server) chunks(device string, w http.ResponseWriter, r *http.Request) e
 		return err
 	}
 	w.Header().Set("Content-Type", wire.TypeBinary)
+	var out io.Writer = w
+	if _, err := wire.ParseRate(r.Header.Get(wire.PaceHeader)); err == nil && !s.Mute {
+		w.Header().Set(wire.ClockHeader, "test")
+		out = &pieceWriter{w, time.Now()}
+	}
 	for _, id := range ids {
 		f := wire.Frame{Status: wire.FrameMissing, ID: id}
 		s.locked(func() {
@@ -294,14 +300,30 @@ func (s *Server) chunks(device string, w http.ResponseWriter, r *http.Request) e
 				f.Status, f.Bytes = wire.FrameOK, s.store[id]
 			}
 		})
-		if err := wire.WriteFrame(w, f); err != nil {
+		if err := wire.WriteFrame(out, f); err != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	if wire.WriteFrame(w, wire.Frame{Status: wire.FrameEnd}) != nil {
+	if wire.WriteFrame(out, wire.Frame{Status: wire.FrameEnd}) != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// pieceWriter writes pieces as fast as it can, each at once.
+type pieceWriter struct {
+	w     http.ResponseWriter
+	since time.Time
+}
+
+func (p *pieceWriter) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		k := min(len(b)-n, 1000)
+		_, err = p.w.Write(append(wire.AppendPieceHead(nil, k, time.Since(p.since)), b[n:n+k]...))
+		n += k
+	}
+	p.w.(http.Flusher).Flush()
+	return n, err
 }
 
 // Source reads from the store as the test, past all rights.
