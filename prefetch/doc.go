@@ -2,8 +2,8 @@
 //
 // A [Recorder] notes what is opened and read. It folds that into a [Tally] (how often and how lately each path is used,
 // FORMAT.md) with a [Trace] of every start (first uses in order). A [Plan] is a pure function of the tree, the tally and
-// the start set: the order of work. A [Runner] works through the plan with a [Filler], keeping in flight what the link
-// holds, giving way to demand, and surviving cuts.
+// the start set: the order of work. A [Runner] works through the plan with a [Filler], at the pace that the line holds
+// (where the filler is a [Line]; else keeping in flight what the link holds), giving way to demand, and surviving cuts.
 //
 // Nothing here touches files, clocks of its own choosing or the network: owners keep the encoded tally, tests pass time.
 // Paths are bytes, slash-separated, relative to the desktop's root, without a leading slash; the root itself is "".

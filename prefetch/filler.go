@@ -1,6 +1,9 @@
 package prefetch
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Filler brings files. Its methods are called from several goroutines at once, and end when ctx does.
 type Filler interface {
@@ -34,4 +37,35 @@ type NearFiller interface {
 type Yielder interface {
 	Filler
 	Quiet(ctx context.Context) error
+}
+
+// A Line is a Filler whose bytes come over a line, from a sender that keeps a pace. Without it, nothing but the amount in
+// flight keeps the line free for others.
+type Line interface {
+	Filler
+	// Pace has the sender send at so many bytes a second from now on, all batches together and one after another; 0 is
+	// as fast as it can. It goes along with the next batch.
+	Pace(rate float64)
+	// TellPace tells the sender at once.
+	TellPace(ctx context.Context) error
+	// Heard returns what was heard since it was called last.
+	Heard() Heard
+}
+
+// Heard is what came over a line in some time.
+type Heard struct {
+	// Bytes came, as they cross the line.
+	Bytes uint64
+	// Pieces of what was sent came, 0 if the sender keeps no pace; for Awaited of them the line was waited for. Of those,
+	// Delay is the least time that one took, by two clocks that differ: only its changes mean something, as long as
+	// Clock, the sender's, is the same.
+	Pieces, Awaited int
+	Delay           time.Duration
+	Clock           string
+	// Round is the least time from asking to the beginning of an answer, 0 if none began.
+	Round time.Duration
+	// Limit is the most bytes a second that the sender will send, 0 if it has said none.
+	Limit float64
+	// Demands began: somebody waited.
+	Demands uint64
 }

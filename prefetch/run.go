@@ -16,6 +16,7 @@ type run struct {
 	parked atomic.Int32 // batches that wait for quiet
 
 	window *window
+	flow   *flow // nil where the filler knows no line
 	show   meter
 	flying int // batches
 
@@ -55,6 +56,9 @@ func newRun(r *Runner, wg *sync.WaitGroup) *run {
 		held: time.NewTimer(time.Hour),
 	}
 	s.held.Stop()
+	if r.line != nil {
+		s.flow = newFlow(r.line, s.window, now)
+	}
 	s.queue.cuts = r.ranges != nil
 	s.show.FilesTotal, s.show.BytesTotal, s.show.last = r.o.Files, r.o.Bytes, now
 	s.show.StartFilesTotal = uint64(len(r.plan.start.wants))
@@ -65,6 +69,8 @@ func (s *run) loop(ctx context.Context) error {
 	tick := time.NewTicker(s.o.Every)
 	defer tick.Stop()
 	defer s.held.Stop()
+	pace := time.NewTicker(startEvery)
+	defer pace.Stop()
 	for {
 		s.launch(ctx)
 		if s.idle() {
@@ -80,6 +86,8 @@ func (s *run) loop(ctx context.Context) error {
 			s.finished(&res)
 		case now := <-tick.C:
 			s.report(now)
+		case now := <-pace.C:
+			s.keepPace(ctx, now)
 		case <-s.held.C:
 			s.holding = false
 		case <-ctx.Done():
@@ -164,6 +172,7 @@ func (s *run) next() *job {
 func (s *run) start(ctx context.Context, j *job) {
 	res := result{job: j, ticket: s.window.start(j.cost(), time.Now()), epoch: s.epoch}
 	s.flying++
+	s.flow.asked()
 	s.show.Stage, s.show.Current = j.stage, j.path()
 	s.wg.Go(func() {
 		res.began, res.err = s.work(ctx, j)

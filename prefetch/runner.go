@@ -26,7 +26,7 @@ type Options struct {
 //
 //	         next batch            result
 //	plan ──> planner ──> coordinator ──> batches in flight (one goroutine each)
-//	           ahead by a few listings     as many as the window holds
+//	           ahead by a few listings     as many as the window holds, at the pace of the line
 //
 // States of a run, as Progress says them:
 //
@@ -41,6 +41,7 @@ type Runner struct {
 	ranges RangeFiller // nil if it is none
 	quiet  Yielder     // nil if it is none
 	near   NearFiller  // nil if it is none
+	line   Line        // nil if it is none
 	o      Options
 }
 
@@ -58,6 +59,7 @@ func NewRunner(plan *Plan, filler Filler, o Options) *Runner {
 	r.ranges, _ = filler.(RangeFiller)
 	r.quiet, _ = filler.(Yielder)
 	r.near, _ = filler.(NearFiller)
+	r.line, _ = filler.(Line)
 	return r
 }
 

@@ -19,12 +19,14 @@ const (
 
 // window is how much may be in flight, so that the link is full and no queue stands on it in which a demand would wait.
 //
-// By Little's law, what is in flight is rate x time of a batch. The window steers that time to a target a little above
+// Where the sender keeps a pace, what is in flight waits there and not on the link, and only has to last until more is
+// asked for. Elsewhere the window says how much stands on the link. By Little's law, what is in flight is rate x time of a batch. The window steers that time to a target a little above
 // what a batch takes when nothing else is in flight: budget x target / measured, once per round (as LEDBAT, RFC 6817,
 // steers to a delay). The time without a queue is measured again every probeEvery, with the budget at its floor for one
 // round (as BBR does), since a standing queue would hide a change of the link.
 type window struct {
 	max    float64
+	paced  float64 // the budget where the sender keeps a pace, else 0
 	budget float64
 	used   float64
 	slow   bool // the first rise, doubling, until the target is passed
@@ -66,17 +68,31 @@ func (w *window) batch() float64 {
 }
 
 func (w *window) limit() float64 {
-	if w.probing {
+	switch {
+	case w.paced > 0:
+		return w.paced
+	case w.probing:
 		return floor
 	}
 	return w.budget
+}
+
+// pace sets the budget for a sender that keeps a pace; 0 is for one that keeps none.
+func (w *window) pace(budget float64) {
+	if budget == 0 && w.paced > 0 { // from here on the link says how much
+		w.budget, w.base, w.probing, w.slow = max(w.budget, min(w.paced, w.max)), 0, false, true
+	}
+	w.paced = max(min(budget, w.max), 0)
+	if budget > 0 {
+		w.paced = max(w.paced, floor)
+	}
 }
 
 // room says whether another batch may start; one always may.
 func (w *window) room() bool { return w.used == 0 || w.used+w.batch()/2 <= w.limit() }
 
 func (w *window) start(cost float64, now time.Time) *ticket {
-	if !w.probing && now.Sub(w.probed) > probeEvery {
+	if w.paced == 0 && !w.probing && now.Sub(w.probed) > probeEvery {
 		w.probing, w.turned = true, now.Add(-1) // this batch may be the one to measure
 	}
 	alone := w.used == 0
@@ -100,6 +116,8 @@ func (w *window) finish(t *ticket, began, now time.Time) {
 		w.measure(t, now, took)
 	}
 	switch {
+	case w.paced > 0:
+		w.turned = now
 	case w.probing && t.light && t.began.After(w.turned):
 		w.base, w.probing, w.probed, w.turned = took, false, now, now
 	case w.probing:

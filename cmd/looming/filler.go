@@ -9,6 +9,7 @@ import (
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/fetch"
+	"github.com/looming-project/looming/vfs/remote"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -35,10 +36,17 @@ func convert(items []vfs.Item) []prefetch.Item {
 	return out
 }
 
-// filler brings what the planner wants.
+// filler brings what the planner wants, over the line of a client.
 type filler struct {
 	f    *vfs.FS
 	held *reuse
+	c    *remote.Client
+	// demands is how many there were when Heard was called last.
+	demands *uint64
+}
+
+func newFiller(f *vfs.FS, held *reuse, c *remote.Client) filler {
+	return filler{f, held, c, new(uint64)}
 }
 
 // Fill implements prefetch.Filler.
@@ -88,6 +96,23 @@ func (b filler) FillRange(ctx context.Context, it prefetch.Item, off, n uint64) 
 
 // Quiet implements prefetch.Yielder.
 func (b filler) Quiet(ctx context.Context) error { return b.f.Quiet(ctx) }
+
+// Pace implements prefetch.Line.
+func (b filler) Pace(rate float64) { b.c.Pace(rate) }
+
+// TellPace implements prefetch.Line.
+func (b filler) TellPace(ctx context.Context) error { return b.c.TellPace(ctx) }
+
+// Heard implements prefetch.Line.
+func (b filler) Heard() prefetch.Heard {
+	h, demands := b.c.Heard(), b.f.Stats().DemandCount
+	since := demands - *b.demands
+	*b.demands = demands
+	return prefetch.Heard{
+		Bytes: h.Bytes, Pieces: h.Pieces, Awaited: h.Awaited, Delay: h.Delay, Clock: h.Clock, Round: h.Round,
+		Limit: h.Limit, Demands: since,
+	}
+}
 
 // passing are the errors after which the same may be asked again later.
 var passing = []error{wire.ErrUnreachable, wire.ErrUnavailable, wire.ErrFull, fetch.ErrOffline}

@@ -30,7 +30,7 @@ const (
 )
 
 // status is what `looming status` and `looming stream` say of a stream. The JSON
-// form is wire.Progress with three more fields.
+// form is wire.Progress with four more fields.
 type status struct {
 	wire.Progress
 	// Seconds since the stream began, Crossed the bytes that came over the network,
@@ -38,6 +38,8 @@ type status struct {
 	Seconds  float64 `json:"seconds"`
 	Crossed  uint64  `json:"crossed"`
 	FromDisk uint64  `json:"from_disk"`
+	// Limit is the bytes a second that the server's policy allows, 0 where it sets no limit.
+	Limit uint64 `json:"limit,omitempty"`
 }
 
 // summary is one line for a person.
@@ -51,6 +53,9 @@ func (s *status) summary() string {
 			humanize.Bytes(s.BytesDone), humanize.Bytes(s.BytesTotal))
 	}
 	line := fmt.Sprintf("%s: %s, %s of %s", s.Target, s.Phase, humanize.Bytes(s.BytesDone), humanize.Bytes(s.BytesTotal))
+	if s.Limit > 0 {
+		line += fmt.Sprintf(", limited by the server to %s/s", humanize.Bytes(s.Limit))
+	}
 	if s.Message != "" {
 		line += ": " + s.Message
 	}
@@ -156,7 +161,10 @@ func (m *meter) wire() wire.Progress {
 }
 
 func (m *meter) status() status {
-	s := status{Progress: m.wire(), Seconds: time.Since(m.started).Seconds(), FromDisk: m.d.f.Stats().NearBytes}
+	s := status{
+		Progress: m.wire(), Seconds: time.Since(m.started).Seconds(), FromDisk: m.d.f.Stats().NearBytes,
+		Limit: uint64(m.d.client.Limit()),
+	}
 	for _, c := range []remote.Class{remote.Demand, remote.Ahead, remote.Bulk} {
 		in, _ := m.d.client.Crossed(c)
 		s.Crossed += in

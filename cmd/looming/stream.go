@@ -296,7 +296,7 @@ func (s *streaming) bring(ctx context.Context, d *desktop, plan *prefetch.Plan, 
 			started()
 		}
 	}}
-	if err := prefetch.NewRunner(plan, filler{d.f, d.reuse}, o).Run(ctx); err != nil {
+	if err := prefetch.NewRunner(plan, newFiller(d.f, d.reuse, d.client), o).Run(ctx); err != nil {
 		return fmt.Errorf("filling %s: %w", d.dir, err)
 	}
 	return d.f.Settle()

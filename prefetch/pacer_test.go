@@ -1,0 +1,108 @@
+package prefetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Invariant 5, as far as a pace can hold it: the line is full, and a demand that shares its queue hardly waits.
+func TestPaceFillsTheLine(t *testing.T) {
+	for _, link := range []struct {
+		mbit  float64
+		delay time.Duration
+		queue time.Duration // that 95 of 100 demands at most meet
+	}{
+		{2, 150 * time.Millisecond, 35 * time.Millisecond},
+		{20, 50 * time.Millisecond, 12 * time.Millisecond},
+		{100, 20 * time.Millisecond, 8 * time.Millisecond},
+		{300, 5 * time.Millisecond, 10 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprint(link.mbit, link.delay), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				used, queues := measure(t, newPacedLine(link.mbit, link.delay))
+				t.Logf("used %.3f, queue %v", used, queues)
+				if used < 0.95 {
+					t.Errorf("%.3f of the line used", used)
+				}
+				if queues[1] > link.queue {
+					t.Errorf("a demand waits for %v, want at most %v", queues[1], link.queue)
+				}
+			})
+		})
+	}
+}
+
+// A machine that is late itself, in half of all steps, does not take its line for a slow one.
+func TestPaceBearsALateMachine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(3, 4))
+		l := newPacedLine(20, 50*time.Millisecond)
+		l.late = func() time.Duration {
+			if r.IntN(2) == 0 {
+				return time.Duration(r.ExpFloat64() * float64(15*time.Millisecond))
+			}
+			return 0
+		}
+		used, queues := measure(t, l)
+		t.Logf("used %.3f, queue %v", used, queues)
+		if used < 0.8 {
+			t.Errorf("%.3f of the line used", used)
+		}
+	})
+}
+
+// A line that becomes another one: soon it is full again, and no queue stands on it.
+func TestPaceFollowsTheLine(t *testing.T) {
+	for _, to := range []struct {
+		mbit  float64
+		delay time.Duration
+	}{{4, 20 * time.Millisecond}, {100, 20 * time.Millisecond}, {20, 120 * time.Millisecond}} {
+		t.Run(fmt.Sprint(to), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := newPacedLine(20, 20*time.Millisecond)
+				time.AfterFunc(6*time.Second, func() {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.rate, l.delay = to.mbit*1e6/8, to.delay
+				})
+				l.settle = 20 * time.Second
+				used, queues := measure(t, l)
+				t.Logf("used %.3f, queue %v", used, queues)
+				if used < 0.9 || queues[1] > 50*time.Millisecond {
+					t.Errorf("%.3f of the line used, a demand waits for %v", used, queues[1])
+				}
+			})
+		})
+	}
+}
+
+// measure fills a line without end, and gives the part of it that is used, and the queue that half, 95 and 99 of 100
+// demands meet.
+func measure(t *testing.T, l *pacedLine) (used float64, queues [3]time.Duration) {
+	t.Helper()
+	_, files := desktop(20_000, 30_000, 2)
+	files["big/1"], files["big/2"] = 200<<20, 8<<30
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- NewRunner(planOf(treeOf(files)), l, Options{}).Run(ctx) }()
+	time.Sleep(max(l.settle, 5*time.Second))
+	before, _ := l.state()
+	var all []time.Duration
+	for range 3000 {
+		time.Sleep(17 * time.Millisecond)
+		_, queue := l.state()
+		all = append(all, queue)
+	}
+	after, _ := l.state()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	slices.Sort(all)
+	return (after - before) / l.rate / (3000 * 0.017), [3]time.Duration{all[1500], all[2850], all[2970]}
+}
