@@ -23,8 +23,15 @@ func (b *bench) add(r result) { b.results = append(b.results, r) }
 
 // ratio is that of the medians of ours and the floor.
 func (r result) ratio(ours, floor []time.Duration) result {
-	o, f := quantile(ours, 0.5), quantile(floor, 0.5)
-	r.value, r.ours, r.floor = o.Seconds()/f.Seconds(), seconds(o), seconds(f)
+	r = r.quantiles(ours, floor, 0.5)
+	r.ours, r.floor = seconds(quantile(ours, 0.5)), seconds(quantile(floor, 0.5))
+	return r
+}
+
+// quantiles is ratio for another quantile than the median.
+func (r result) quantiles(ours, floor []time.Duration, q float64) result {
+	o, f := quantile(ours, q), quantile(floor, q)
+	r.value, r.ours, r.floor = o.Seconds()/f.Seconds(), milliseconds(o), milliseconds(f)
 	return r
 }
 
@@ -44,7 +51,7 @@ func (r result) swapped() result {
 // of is a time on its own.
 func (r result) of(d time.Duration) result {
 	r.value = float64(d) / float64(time.Millisecond)
-	r.ours = fmt.Sprintf("%.0f ms", r.value)
+	r.ours = milliseconds(d)
 	return r
 }
 
@@ -71,6 +78,10 @@ func quantile(all []time.Duration, q float64) time.Duration {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
+}
 
 func human(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
