@@ -43,7 +43,7 @@ func start(ctx context.Context) error {
 	flag.StringVar(&b.second, "second", "", "the `directory` of a similar machine, for stored and reuse")
 	flag.StringVar(&b.work, "work", "/var/tmp/looming-bench", "`directory` for everything that is made")
 	flag.IntVar(&b.runs, "runs", 3, "`how often` each is measured; the median counts")
-	flag.StringVar(&only, "only", "", "`rows` to measure, by name: "+strings.Join(names(), ",")+"; tenfold only if named")
+	flag.StringVar(&only, "only", "", "`rows` to measure, by name: "+strings.Join(names(), ",")+"; link2, link20, link100 and tenfold only if named")
 	flag.Parse()
 	chosen, err := choose(only)
 	if err != nil {
