@@ -27,7 +27,7 @@ that is native are opened, so that the next machine that gets the desktop knows 
 Killed, or told by SIGHUP that the program was upgraded, it goes on with its mounts, and no program that uses them
 notices. As a service of systemd it wants Restart=always, FileDescriptorStoreMax=10000 and NotifyAccess=main.`,
 		Args: cobra.NoArgs,
-		RunE: keep(func(cmd *cobra.Command, _ []string) error {
+		RunE: app.keep(func(cmd *cobra.Command, _ []string) error {
 			if n.root != "" && n.cvd == "" {
 				return fmt.Errorf("%w: --native %s: say which desktop it is with --cvd", wire.ErrInvalid, n.root)
 			}

@@ -23,7 +23,7 @@ import (
 func looming(t *testing.T, state string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = exit.Run(t.Context(), newRoot(), append([]string{"--state", state}, args...), &out, &errs)
+	code = exit.Run(t.Context(), newRoot(alone), append([]string{"--state", state}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"github.com/looming-project/looming/vfs"
 	"github.com/looming-project/looming/vfs/winfsp"
-	"github.com/spf13/cobra"
 )
 
 // mountAt shows a desktop at a directory or a drive letter.
@@ -28,4 +27,4 @@ func inherit(string) (*handover, error) { return nil, nil }
 
 func written(*vfs.Options, *handover) {}
 
-func keep(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error { return run }
+func kept(run running) running { return run }

@@ -14,11 +14,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// keep has a command that shows desktops run in a process of its own, which this
+// kept has a command that shows desktops run in a process of its own, which this
 // one starts anew when it dies: the desktops stay where they are. SIGHUP has it
 // replaced by what the program is now. Only root's mounts can be kept; a service
 // for which systemd stores descriptors is kept by systemd.
-func keep(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+func kept(run running) running {
 	return func(cmd *cobra.Command, args []string) error {
 		if os.Geteuid() != 0 || keeper.Kept(os.Getenv) {
 			return run(cmd, args)

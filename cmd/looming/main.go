@@ -3,4 +3,4 @@ package main
 
 import "github.com/looming-project/looming/cmd/internal/exit"
 
-func main() { exit.Main(newRoot()) }
+func main() { exit.Main(newRoot(kept)) }

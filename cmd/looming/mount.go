@@ -39,7 +39,7 @@ The desktop's snapshots are there as well, read-only, each as MOUNTPOINT/.snapsh
 latest lead there. A listing of MOUNTPOINT leaves .snapshots out, so that whoever walks the desktop does not walk its
 past. A desktop that has a .snapshots of its own shows that instead.`,
 		Args: cobra.ExactArgs(1),
-		RunE: keep(func(cmd *cobra.Command, args []string) error {
+		RunE: app.keep(func(cmd *cobra.Command, args []string) error {
 			m.point = args[0]
 			if err := m.showing.check(); err != nil {
 				return err

@@ -21,14 +21,25 @@ const settingsFile = "looming.yaml"
 // app is what all commands share.
 type app struct {
 	settings.Common
+	// keep has commands that show desktops outlive the death of their process.
+	keep keeping
 	// dir is the state directory.
 	dir      string
 	out, err io.Writer
 }
 
+// running is how cobra has a command done.
+type running = func(*cobra.Command, []string) error
+
+// keeping has a command run so that what it shows outlives the death of its process.
+type keeping func(running) running
+
+// alone has a command run in this process.
+func alone(run running) running { return run }
+
 // newRoot returns the command tree.
-func newRoot() *cobra.Command {
-	a := &app{}
+func newRoot(keep keeping) *cobra.Command {
+	a := &app{keep: keep}
 	root := &cobra.Command{
 		Use:     "looming",
 		Version: version(),

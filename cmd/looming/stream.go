@@ -48,7 +48,7 @@ Nothing is changed there, and everything that is used is verified. In the status
 
 Until the mount steps aside the desktop's snapshots are there as well, as with mount: TARGET/.snapshots/NAME.`,
 		Args: cobra.ExactArgs(1),
-		RunE: keep(func(cmd *cobra.Command, args []string) error {
+		RunE: app.keep(func(cmd *cobra.Command, args []string) error {
 			s.target = args[0]
 			if err := s.showing.check(); err != nil {
 				return err
