@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/looming-project/looming/vfs/backing"
+	"golang.org/x/sys/unix"
 )
 
 // smallMax is up to how many bytes a native file that is opened for reading is
@@ -27,6 +29,9 @@ func (h *host) fill(o *open) bool {
 	if h.isFilled(o.id) {
 		return true
 	}
+	if writable(o.h.File()) {
+		return false
+	}
 	buf := smalls.Get().(*[smallMax + 1]byte)
 	defer smalls.Put(buf)
 	n, err := o.h.File().ReadAt(buf[:], 0)
@@ -38,6 +43,17 @@ func (h *host) fill(o *open) bool {
 	}
 	h.setFilled(o.id, true)
 	return true
+}
+
+// writable says whether anybody may write to the file beneath: a mapping that was
+// made through the kernel's own open outlives the handle, and tells nobody. The
+// kernel gives a lease for reading only where there is no such.
+func writable(f *backing.File) bool {
+	if _, err := unix.FcntlInt(uintptr(f.Fd()), unix.F_SETLEASE, unix.F_RDLCK); err != nil {
+		return true
+	}
+	_, err := unix.FcntlInt(uintptr(f.Fd()), unix.F_SETLEASE, unix.F_UNLCK)
+	return err != nil
 }
 
 func (h *host) isFilled(id uint64) bool {

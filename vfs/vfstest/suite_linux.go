@@ -80,6 +80,7 @@ var cases = []struct {
 	{"UnlinkWhileOpen", unlinkWhileOpen, nil},
 	{"RmdirNotEmpty", rmdirNotEmpty, nil},
 	{"Mmap", mmap, []Feature{Mmap}},
+	{"MmapHeld", mmapHeld, []Feature{Mmap}},
 	{"Fallocate", fallocate, []Feature{Fallocate}},
 	{"SeekData", seekData, []Feature{SeekData}},
 	{"Statfs", statfs, nil},

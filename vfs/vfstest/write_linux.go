@@ -1,6 +1,7 @@
 package vfstest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -48,11 +49,71 @@ func mmap(w *World) {
 	w.Finish()
 }
 
+// mmapHeld: what is written through a mapping shows to those who open the file
+// later, also if the file was closed before, and read in between.
+func mmapHeld(w *World) {
+	tr := NewTree(w.T)
+	for _, p := range []string{"small", "single", "ranged"} {
+		tr.AddFile(p, Body(map[string]int{"small": 9000, "single": 100_000, "ranged": 700_000}[p], 1), 100<<10)
+	}
+	w.Begin(tr)
+	w.FillAll()
+	for _, p := range tr.Files() {
+		w.must(CheckBody(w.Sys, p, tr.Want[p].Body))
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), mapPath+"="+filepath.Join(w.Mount(), p), mapData+"=held", mapHold+"=yes")
+		cmd.Stderr = os.Stderr
+		in, err := cmd.StdinPipe()
+		w.must(err)
+		out, err := cmd.StdoutPipe()
+		w.must(err)
+		w.must(cmd.Start())
+		said := bufio.NewReader(out)
+		_, err = said.ReadString('\n')
+		w.must(err)
+		w.must(CheckBody(w.Sys, p, tr.Want[p].Body))
+		_, err = fmt.Fprintln(in, "write")
+		w.must(err)
+		_, err = said.ReadString('\n')
+		w.must(err)
+		want := tr.Want[p]
+		want.Body = bytes.Clone(want.Body)
+		copy(want.Body, "held")
+		want.Touched = true
+		w.must(CheckBody(w.Sys, p, want.Body))
+		w.must(in.Close())
+		w.must(cmd.Wait())
+	}
+	w.Finish()
+}
+
+// holdMapping maps a file and closes it, and writes data into the mapping once it is told to.
+func holdMapping(path, data string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	m, err := unix.Mmap(int(f.Fd()), 0, len(data), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	fmt.Println("mapped")
+	told := bufio.NewReader(os.Stdin)
+	if _, err := told.ReadString('\n'); err != nil {
+		return err
+	}
+	copy(m, data)
+	fmt.Println("written")
+	_, _ = told.ReadString('\n') // until the test has seen it
+	return unix.Munmap(m)
+}
+
 // What the mapping process is told: a process that serves a mount must not map
 // its files itself, because a page fault cannot wait for another goroutine.
 const (
 	mapPath = "VFSTEST_MAP"
 	mapData = "VFSTEST_MAP_DATA"
+	mapHold = "VFSTEST_MAP_HOLD"
 	mapAt   = 50_000
 )
 
@@ -60,7 +121,11 @@ const (
 // starts the test binary again for what a process cannot do to its own mount.
 func Main(m *testing.M) {
 	if path := os.Getenv(mapPath); path != "" {
-		if err := mapFile(path, os.Getenv(mapData)); err != nil {
+		do := mapFile
+		if os.Getenv(mapHold) != "" {
+			do = holdMapping
+		}
+		if err := do(path, os.Getenv(mapData)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
