@@ -179,8 +179,16 @@ func (l *lister) open(n *node) error {
 }
 
 // whole sees to it that all entries of n are here: a placeholder is listed first, and without a hook it is an error.
-// It must not count as empty, whatever the stat cache says.
+// It must not count as empty, whatever the stat cache says. What is listed meanwhile has another time until it is.
 func (l *lister) whole(n *node) error {
+	err := l.listed(n)
+	if err == nil && l.hook != nil {
+		err = n.d.self(&n.st)
+	}
+	return err
+}
+
+func (l *lister) listed(n *node) error {
 	xs, err := n.d.selfXattrs()
 	if err != nil && l.hook == nil {
 		return nil // what is in it is here, and the walker says what is missing
