@@ -252,6 +252,9 @@ func (a *ahead) goesOn(l *lead) bool {
 
 // next begins one request, and says whether there may be another.
 func (a *ahead) next(l *lead) bool {
+	if a.f.room() != nil { // nobody waits for it
+		return false
+	}
 	leave, err := a.f.sched.Allow(a.ctx)
 	if err != nil {
 		return false

@@ -93,18 +93,18 @@ func (h *Handle) nearRanges(ctx context.Context, absent []backing.Range) ([]back
 	return h.absentLocked(want), err
 }
 
-// FillNear brings what this disk has of files, in the background, and says which
-// of them need nothing more.
-func (f *FS) FillNear(ctx context.Context, paths []string) (whole []bool, err error) {
-	whole = make([]bool, len(paths))
+// FillNear brings what this disk has of files and parts of files, in the
+// background, and says which of them need nothing more.
+func (f *FS) FillNear(ctx context.Context, parts []Part) (whole []bool, err error) {
+	whole = make([]bool, len(parts))
 	if f.o.Near == nil {
 		return whole, nil
 	}
-	b := filler{f: f, src: f.near, errs: make([]error, len(paths))}
+	b := filler{f: f, src: f.near, errs: make([]error, len(parts))}
 	defer b.forget()
-	for i, p := range paths {
+	for i, p := range parts {
 		b.item = i
-		b.note(i, b.addPart(ctx, Part{Path: p}))
+		b.note(i, b.addPart(ctx, p))
 	}
 	b.fetch(ctx)
 	for i, err := range b.errs {

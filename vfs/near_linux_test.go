@@ -71,7 +71,7 @@ func TestNear(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := d.tr.Files()
-	whole, err := d.f.FillNear(t.Context(), paths)
+	whole, err := d.f.FillNear(t.Context(), wholes(paths))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestNearHoldsAPart(t *testing.T) {
 	if err := d.f.ListAll(t.Context(), func() {}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.f.FillNear(t.Context(), d.tr.Files()); err != nil {
+	if _, err := d.f.FillNear(t.Context(), wholes(d.tr.Files())); err != nil {
 		t.Fatal(err)
 	}
 	d.finish()
@@ -191,4 +191,12 @@ func shares(t *testing.T, path string) bool {
 		t.Fatalf("filefrag: %v: %s", err, out)
 	}
 	return bytes.Contains(out, []byte("shared"))
+}
+
+func wholes(paths []string) []vfs.Part {
+	parts := make([]vfs.Part, len(paths))
+	for i, p := range paths {
+		parts[i].Path = p
+	}
+	return parts
 }

@@ -51,11 +51,7 @@ func newFiller(f *vfs.FS, held *reuse, c *remote.Client) filler {
 
 // Fill implements prefetch.Filler.
 func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
-	parts := make([]vfs.Part, len(batch))
-	for i, it := range batch {
-		parts[i] = vfs.Part{Path: it.Path, From: it.From, To: it.To}
-	}
-	errs := b.f.FillParts(ctx, parts)
+	errs := b.f.FillParts(ctx, partsOf(batch))
 	failed := false
 	for _, err := range errs {
 		if passes(err) {
@@ -69,17 +65,21 @@ func (b filler) Fill(ctx context.Context, batch []prefetch.Item) error {
 	return ctx.Err()
 }
 
+func partsOf(items []prefetch.Item) []vfs.Part {
+	parts := make([]vfs.Part, len(items))
+	for i, it := range items {
+		parts[i] = vfs.Part{Path: it.Path, From: it.From, To: it.To}
+	}
+	return parts
+}
+
 // FillNear implements prefetch.NearFiller. What nobody has asked for yet waits until it is known what this disk holds;
 // what is used first does not. An error is found again by whoever fills or verifies what is left.
 func (b filler) FillNear(ctx context.Context, w prefetch.Work) {
 	if b.held.near() == nil || w.Stage == prefetch.RestStage && b.held.wait(ctx) != nil || b.f.Quiet(ctx) != nil {
 		return
 	}
-	paths := make([]string, len(w.Items))
-	for i := range w.Items {
-		paths[i] = w.Items[i].Path
-	}
-	whole, _ := b.f.FillNear(ctx, paths)
+	whole, _ := b.f.FillNear(ctx, partsOf(w.Items))
 	for i := range whole {
 		w.Items[i].Native = w.Items[i].Native || whole[i]
 	}

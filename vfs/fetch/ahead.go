@@ -144,7 +144,10 @@ func (s *Scheduler) other(ctx context.Context, f *flight, w *Want) error {
 	if err == nil {
 		err = f.err
 	}
-	if err != nil || !w.absent() {
+	if !w.absent() { // whoever fetched it has kept it
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return w.keep(f.plain)
