@@ -80,7 +80,7 @@ func TestNear(t *testing.T) {
 			t.Errorf("%s is not whole", paths[i])
 		}
 	}
-	if s := d.f.Stats(); s.BulkBytes != 0 || s.NearBytes < 20_000_000 {
+	if s := d.f.Stats(); s.BulkBytes != 0 || s.NearBytes < 16_000_000 {
 		t.Errorf("after filling: %+v", s)
 	}
 	if n := d.src.Fetched.Load(); n > 2 { // the root, before anything could be known
