@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,9 @@ func TestPast(t *testing.T) {
 	r.status(e, target, "all is here", func(s lab.Streaming) bool { return s.Phase == "filled" })
 
 	names := entries(t, filepath.Join(target, ".snapshots"))
+	if len(names) == 2 && strings.HasSuffix(names[1], first.Snapshot) {
+		slices.Reverse(names) // taken within one second
+	}
 	if len(names) != 2 || !strings.HasSuffix(names[0], first.Snapshot) || !strings.HasSuffix(names[1], second.Snapshot) {
 		t.Fatalf("the snapshots are %q, want %s and %s", names, first.Snapshot, second.Snapshot)
 	}
