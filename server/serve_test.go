@@ -229,8 +229,9 @@ func TestTwoServers(t *testing.T) {
 func TestDrain(t *testing.T) {
 	s := serve(t, pgtest.Database(t))
 	c := s.approved("desk")
+	must(t, c.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "cvd"}, nil))
 	body := &slowBody{begun: make(chan struct{}), rest: make(chan struct{})}
-	req, err := http.NewRequest("POST", s.url+"/v1/cvds/none/tally", body)
+	req, err := http.NewRequest("POST", s.url+"/v1/cvds/cvd/tally", body)
 	must(t, err)
 	answered := make(chan int, 1)
 	go func() {
@@ -260,7 +261,7 @@ func TestDrain(t *testing.T) {
 		return nil
 	})
 	close(body.rest)
-	if status := <-answered; status != http.StatusNotFound {
+	if status := <-answered; status != http.StatusBadRequest {
 		t.Errorf("what was under way ended with %d, want the answer", status)
 	}
 	<-stopped

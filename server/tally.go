@@ -9,6 +9,7 @@ import (
 
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/server/internal/postgres"
+	"github.com/looming-project/looming/server/internal/session"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -17,32 +18,37 @@ const maxTally = 16 << 20
 
 // tally answers with what all devices learnt about a desktop.
 func (s *Server) tally(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
-	all, err := s.db.Tallies(r.Context(), d.ID, r.PathValue("cvd"))
+	b, err := within(s.content, r, session.Tallies, d.ID, func() ([]byte, error) {
+		sum := &prefetch.Tally{}
+		err := s.db.EachTally(r.Context(), d.ID, r.PathValue("cvd"), func(t postgres.Tally) { sum.Merge(s.learnt(t.Encoded)) })
+		return sum.Encode(), err
+	})
 	if err != nil {
 		return err
 	}
-	sum := &prefetch.Tally{}
-	for _, t := range all {
-		sum.Merge(s.learnt(t.Encoded))
-	}
-	return binary(w, sum.Encode())
+	return binary(w, b)
 }
 
 // addTally adds what a device learnt since it said so last.
 func (s *Server) addTally(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
-	b, err := readAll(w, r, maxTally)
-	if err != nil {
-		return err
+	if _, err := s.db.CVDFor(r.Context(), d.ID, r.PathValue("cvd")); err != nil {
+		return err // before the body is taken
 	}
-	err = s.db.AddTally(r.Context(), d.ID, r.PathValue("cvd"), func(had []byte) ([]byte, error) {
+	_, err := within(s.content, r, session.Tallies, d.ID, func() (none struct{}, err error) {
+		b, err := readAll(w, r, maxTally)
+		if err != nil {
+			return none, err
+		}
 		fresh, err := prefetch.Decode(b)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", wire.ErrInvalid, err)
+			return none, fmt.Errorf("%w: %w", wire.ErrInvalid, err)
 		}
 		fresh.Prune(time.Now())
-		sum := s.learnt(had)
-		sum.Merge(fresh)
-		return sum.Encode(), nil
+		return none, s.db.AddTally(r.Context(), d.ID, r.PathValue("cvd"), func(had []byte) []byte {
+			sum := s.learnt(had)
+			sum.Merge(fresh)
+			return sum.Encode()
+		})
 	})
 	if err != nil {
 		return err
@@ -71,7 +77,7 @@ func binary(w http.ResponseWriter, b []byte) error {
 
 // popular keeps what devices have in common, for a while: it is the same for all who ask.
 type popular struct {
-	mu      sync.Mutex // held while it is worked out, so that this happens once
+	mu      sync.Mutex // guards the rest
 	encoded []byte
 	at      time.Time
 }
@@ -80,31 +86,45 @@ type popular struct {
 const popularFor = 10 * time.Minute
 
 // popularity answers with what several devices use, whatever their desktops.
-func (s *Server) popularity(w http.ResponseWriter, r *http.Request, _ postgres.Device) error {
-	b, err := s.popular.get(r.Context(), s)
-	if err != nil {
-		return err
+func (s *Server) popularity(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
+	b := s.popular.kept()
+	if b == nil {
+		var err error
+		if b, err = within(s.content, r, session.Tallies, d.ID, func() ([]byte, error) { return s.common(r.Context()) }); err != nil {
+			return err
+		}
 	}
 	return binary(w, b)
 }
 
-func (p *popular) get(ctx context.Context, s *Server) ([]byte, error) {
+// kept is what was worked out lately; nil if that is too long ago.
+func (p *popular) kept() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.encoded != nil && time.Since(p.at) < popularFor {
-		return p.encoded, nil
+	if time.Since(p.at) >= popularFor {
+		return nil
 	}
-	all, err := s.db.LatestTallies(ctx)
-	if err != nil {
-		return nil, err
+	return p.encoded
+}
+
+// common finds out what devices have in common. Some may do so at the same time, as many as there are places.
+func (s *Server) common(ctx context.Context) ([]byte, error) {
+	if b := s.popular.kept(); b != nil {
+		return b, nil // another has, while this one waited for a place
 	}
 	of := map[int64]*prefetch.Tally{}
-	for _, t := range all {
+	err := s.db.EachLatestTally(ctx, func(t postgres.Tally) {
 		if of[t.Device] == nil {
 			of[t.Device] = &prefetch.Tally{}
 		}
 		of[t.Device].Merge(s.learnt(t.Encoded))
+	})
+	if err != nil {
+		return nil, err
 	}
-	p.encoded, p.at = prefetch.Popular(of).Encode(), time.Now()
-	return p.encoded, nil
+	b := prefetch.Popular(of).Encode()
+	s.popular.mu.Lock()
+	defer s.popular.mu.Unlock()
+	s.popular.encoded, s.popular.at = b, time.Now()
+	return b, nil
 }

@@ -3,12 +3,14 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/looming-project/looming/prefetch"
 	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
+	"github.com/looming-project/looming/server/internal/session"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -74,4 +76,35 @@ func TestPopularity(t *testing.T) {
 	if got, want := s.approved("new").used("/v1/popularity"), []string{"bin/ls", "bin/sh"}; !slices.Equal(got, want) {
 		t.Errorf("popular are %q, want %q", got, want)
 	}
+}
+
+// Invariants 5 and 10: whatever devices ask about tallies, only so many are in memory, and hold a connection of the
+// database, at once; who cannot have a place waits without any.
+func TestTallyPlaces(t *testing.T) {
+	s := serve(t, pgtest.Database(t))
+	a := s.approved("a")
+	must(t, a.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk"}, nil))
+	ask := func() (errs []error) {
+		return []error{
+			a.do("GET", "/v1/cvds/desk/tally", nil, nil), a.do("POST", "/v1/cvds/desk/tally", tallyOf("bin/sh"), nil),
+			a.do("GET", "/v1/popularity", nil, nil),
+		}
+	}
+	var leaves []func()
+	for device := range int64(2) {
+		leave, err := s.content.Enter(t.Context(), session.Tallies, -1-device)
+		must(t, err)
+		leaves = append(leaves, leave)
+	}
+	a.http.Timeout = 200 * time.Millisecond
+	for i, err := range ask() {
+		if err == nil {
+			t.Errorf("request %d was answered without a place", i)
+		}
+	}
+	a.http.Timeout = 0
+	for _, leave := range leaves {
+		leave()
+	}
+	must(t, errors.Join(ask()...))
 }

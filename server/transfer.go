@@ -125,7 +125,7 @@ func (t *transfer) begin(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) error {
-	answers, err := within(t, r, session.Asks, device, func() ([]wire.FileAnswer, error) {
+	answers, err := within(t.content, r, session.Asks, device, func() ([]wire.FileAnswer, error) {
 		ids, err := wire.ReadIDs(r.Body)
 		if err != nil {
 			return nil, malformed(err)
@@ -143,7 +143,7 @@ func (t *transfer) files(w http.ResponseWriter, r *http.Request, device int64) e
 }
 
 func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) error {
-	haves, err := within(t, r, session.Asks, device, func() ([]wire.Have, error) {
+	haves, err := within(t.content, r, session.Asks, device, func() ([]wire.Have, error) {
 		ids, err := wire.ReadIDs(r.Body)
 		if err != nil {
 			return nil, malformed(err)
@@ -162,7 +162,7 @@ func (t *transfer) have(w http.ResponseWriter, r *http.Request, device int64) er
 }
 
 func (t *transfer) prove(w http.ResponseWriter, r *http.Request, device int64) error {
-	reply, err := within(t, r, session.Proofs, device, func() (wire.ProveReply, error) {
+	reply, err := within(t.content, r, session.Proofs, device, func() (wire.ProveReply, error) {
 		var req wire.ProveRequest
 		if err := readJSON(w, r, proveMax, &req); err != nil {
 			return wire.ProveReply{}, err
@@ -185,7 +185,7 @@ func (t *transfer) upload(w http.ResponseWriter, r *http.Request, device int64) 
 }
 
 func (t *transfer) commit(w http.ResponseWriter, r *http.Request, device int64) error {
-	snap, err := within(t, r, session.Commits, device, func() (cvd.Snapshot, error) {
+	snap, err := within(t.content, r, session.Commits, device, func() (cvd.Snapshot, error) {
 		var req wire.CommitRequest
 		if err := readJSON(w, r, commitMax, &req); err != nil {
 			return cvd.Snapshot{}, err
@@ -229,8 +229,8 @@ func malformed(err error) error {
 }
 
 // within does what a place is needed for, the reading of the body included. What it gives is written without the place.
-func within[T any](t *transfer, r *http.Request, kind session.Kind, device int64, do func() (T, error)) (v T, err error) {
-	leave, err := t.content.Enter(r.Context(), kind, device)
+func within[T any](c *session.Service, r *http.Request, kind session.Kind, device int64, do func() (T, error)) (v T, err error) {
+	leave, err := c.Enter(r.Context(), kind, device)
 	if err != nil {
 		return v, err
 	}

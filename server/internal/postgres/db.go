@@ -194,18 +194,26 @@ func (db *DB) exec(ctx context.Context, op, query string, args ...any) (int64, e
 
 // rows collects what a query answers.
 func rows[T any](ctx context.Context, db *DB, op string, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	all := []T{}
+	if err := each(ctx, db, op, scan, func(v T) { all = append(all, v) }, query, args...); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// each hands out what a query answers, row by row, over one connection of the pool.
+func each[T any](ctx context.Context, db *DB, op string, scan func(*sql.Rows) (T, error), take func(T), query string, args ...any) error {
 	rs, err := db.sql.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fault(op, err)
+		return fault(op, err)
 	}
 	defer rs.Close()
-	all := []T{}
 	for rs.Next() {
 		v, err := scan(rs)
 		if err != nil {
-			return nil, fault(op, err)
+			return fault(op, err)
 		}
-		all = append(all, v)
+		take(v)
 	}
-	return all, fault(op, rs.Err())
+	return fault(op, rs.Err())
 }

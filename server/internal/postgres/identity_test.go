@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -121,7 +122,7 @@ func TestDesktopsOfADevice(t *testing.T) {
 	}
 	writes := func(d Device, want error) {
 		t.Helper()
-		err := db.AddTally(ctx, d.ID, "desk", func(had []byte) ([]byte, error) { return append(had, d.Name...), nil })
+		err := db.AddTally(ctx, d.ID, "desk", func(had []byte) []byte { return append(had, d.Name...) })
 		if !errors.Is(err, want) {
 			t.Errorf("%s adds to the tally of desk: %v, want %v", d.Name, err, want)
 		}
@@ -130,7 +131,7 @@ func TestDesktopsOfADevice(t *testing.T) {
 		t.Helper()
 		_, err := db.CVDFor(ctx, d.ID, "desk")
 		list, err2 := db.CVDsOf(ctx, d.ID)
-		_, err3 := db.Tallies(ctx, d.ID, "desk")
+		err3 := db.EachTally(ctx, d.ID, "desk", func(Tally) {})
 		if err2 != nil {
 			t.Error(err2)
 		}
@@ -154,7 +155,7 @@ func TestDesktopsOfADevice(t *testing.T) {
 	}
 	sees(b, true)
 	writes(b, nil)
-	if all, err := db.Tallies(ctx, b.ID, "desk"); err != nil || len(all) != 2 || string(all[0].Encoded) != "b" || string(all[1].Encoded) != "a" {
+	if all, err := tallies(db, b.ID, "desk"); err != nil || len(all) != 2 || string(all[0].Encoded) != "b" || string(all[1].Encoded) != "a" {
 		t.Errorf("the tallies are %v, %v", all, err)
 	}
 	if err := db.Unassign(ctx, "desk", "b"); err != nil {
@@ -173,9 +174,20 @@ func TestDesktopsOfADevice(t *testing.T) {
 	if c, err := db.CVD(ctx, "desk"); err != nil || c.Owner != "" {
 		t.Errorf("the desktop of a removed device: %+v, %v", c, err)
 	}
-	if all, err := db.LatestTallies(ctx); err != nil || len(all) != 1 || all[0].Device != b.ID {
+	if all, err := latestTallies(db); err != nil || len(all) != 1 || all[0].Device != b.ID {
 		t.Errorf("the tallies of devices that are there: %v, %v", all, err)
 	}
+}
+
+// tallies are those of a desktop that a device is handed.
+func tallies(db *DB, device int64, name string) (all []Tally, err error) {
+	err = db.EachTally(context.Background(), device, name, func(t Tally) { all = append(all, t) })
+	return all, err
+}
+
+func latestTallies(db *DB) (all []Tally, err error) {
+	err = db.EachLatestTally(context.Background(), func(t Tally) { all = append(all, t) })
+	return all, err
 }
 
 // Invariant 2: of what is added to a tally at once, nothing is lost.
@@ -189,13 +201,13 @@ func TestTallyAddedAtOnce(t *testing.T) {
 	var g errgroup.Group
 	for range 16 {
 		g.Go(func() error {
-			return db.AddTally(ctx, a.ID, "desk", func(had []byte) ([]byte, error) { return append(had, 'x'), nil })
+			return db.AddTally(ctx, a.ID, "desk", func(had []byte) []byte { return append(had, 'x') })
 		})
 	}
 	if err := g.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if all, err := db.Tallies(ctx, a.ID, "desk"); err != nil || len(all) != 1 || len(all[0].Encoded) != 16 {
+	if all, err := tallies(db, a.ID, "desk"); err != nil || len(all) != 1 || len(all[0].Encoded) != 16 {
 		t.Errorf("%v, %v", all, err)
 	}
 }

@@ -20,25 +20,25 @@ const (
 
 func scanTally(rs *sql.Rows) (t Tally, err error) { return t, rs.Scan(&t.Device, &t.Encoded) }
 
-// Tallies are the latest of a desktop that a device may read.
-func (db *DB) Tallies(ctx context.Context, device int64, name string) ([]Tally, error) {
+// EachTally hands out the latest of a desktop that a device may read, one by one.
+func (db *DB) EachTally(ctx context.Context, device int64, name string, take func(Tally)) error {
 	c, err := db.CVDFor(ctx, device, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return rows(ctx, db, fmt.Sprintf("tally of desktop %q", name), scanTally, `
+	return each(ctx, db, fmt.Sprintf("tally of desktop %q", name), scanTally, take, `
 		select coalesce(device_id, 0), tally from tallies where cvd_id = $1 order by updated desc limit $2`, c.ID, talliesMax)
 }
 
-// LatestTallies are those of devices that are still there, whatever their desktops.
-func (db *DB) LatestTallies(ctx context.Context) ([]Tally, error) {
-	return rows(ctx, db, "the latest tallies", scanTally, `
+// EachLatestTally hands out those of devices that are still there, whatever their desktops, one by one.
+func (db *DB) EachLatestTally(ctx context.Context, take func(Tally)) error {
+	return each(ctx, db, "the latest tallies", scanTally, take, `
 		select device_id, tally from tallies where device_id is not null order by updated desc limit $1`, popularMax)
 }
 
 // AddTally puts add(what there is) in the place of what a device has learnt about a desktop that it may read; nothing
 // that is added at the same time is lost. What there is is empty at first.
-func (db *DB) AddTally(ctx context.Context, device int64, name string, add func(had []byte) ([]byte, error)) error {
+func (db *DB) AddTally(ctx context.Context, device int64, name string, add func(had []byte) []byte) error {
 	c, err := db.CVDFor(ctx, device, name)
 	if err != nil {
 		return err
@@ -53,12 +53,8 @@ func (db *DB) AddTally(ctx context.Context, device int64, name string, add func(
 		if err != nil {
 			return err
 		}
-		sum, err := add(had)
-		if err != nil {
-			return err
-		}
 		_, err = tx.ExecContext(ctx, `
-			update tallies set tally = $3, updated = clock_timestamp() where cvd_id = $1 and device_id = $2`, c.ID, device, sum)
+			update tallies set tally = $3, updated = clock_timestamp() where cvd_id = $1 and device_id = $2`, c.ID, device, add(had))
 		return err
 	})
 }

@@ -27,11 +27,13 @@ const (
 	Asks   Kind = iota // of what the server has
 	Proofs             // of what the device has
 	Commits
+	Tallies // what devices learnt, and what they are told of it
 	kinds
 )
 
-// kindPlaces says how many of a kind are taken at once, and of one device. A commit may have 16 MiB and walks a tree.
-var kindPlaces = [kinds]struct{ all, share int }{{8, 3}, {8, 3}, {2, 1}}
+// kindPlaces says how many of a kind are taken at once, and of one device. A commit may have 16 MiB and walks a tree; a
+// tally may have 16 MiB, and some times as many where it is decoded.
+var kindPlaces = [kinds]struct{ all, share int }{{8, 3}, {8, 3}, {2, 1}, {2, 1}}
 
 // Enter waits for a place for a request of a kind; if none is free in time that is wire.ErrUnavailable. To be
 // called before the body is read, and left before the answer is written.
