@@ -108,7 +108,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 var somePath = rapid.Custom(func(t *rapid.T) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(
-		[]string{"a", "b", "c", "home", ".cache", "tmp", "etc", "x y", "\xff"}), 1, 5).Draw(t, "names"), "/")
+		[]string{"a", "b", "c", "home", ".cache", "tmp", "etc", "usr", "x y", "\xff"}), 1, 5).Draw(t, "names"), "/")
 })
 
 // someFiles draws a tree in which no path is both a file and a directory.

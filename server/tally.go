@@ -75,56 +75,71 @@ func binary(w http.ResponseWriter, b []byte) error {
 	return nil
 }
 
-// popular keeps what devices have in common, for a while: it is the same for all who ask.
+// popular keeps what owners have in common, for a while. It is one thing for who has a tally among those that it was made of,
+// and another for all others: whoever asks is told only what enough others know.
 type popular struct {
-	mu      sync.Mutex // guards the rest
-	encoded []byte
-	at      time.Time
+	mu             sync.Mutex // guards the rest
+	at             time.Time
+	owners         map[int64]bool
+	inside, others []byte // for an owner, and for anybody else
 }
 
 // popularFor is how long it is kept.
 const popularFor = 10 * time.Minute
 
-// popularity answers with what several devices use, whatever their desktops.
+// popularity answers with what several owners use, whatever their desktops.
 func (s *Server) popularity(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
-	b := s.popular.kept()
+	b := s.popular.kept(d.ID)
 	if b == nil {
 		var err error
-		if b, err = within(s.content, r, session.Tallies, d.ID, func() ([]byte, error) { return s.common(r.Context()) }); err != nil {
+		if b, err = within(s.content, r, session.Tallies, d.ID, func() ([]byte, error) { return s.common(r.Context(), d.ID) }); err != nil {
 			return err
 		}
 	}
 	return binary(w, b)
 }
 
-// kept is what was worked out lately; nil if that is too long ago.
-func (p *popular) kept() []byte {
+// kept is what was worked out lately, for a device; nil if that is too long ago.
+func (p *popular) kept(device int64) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if time.Since(p.at) >= popularFor {
+	switch {
+	case time.Since(p.at) >= popularFor:
 		return nil
+	case p.owners[device]:
+		return p.inside
 	}
-	return p.encoded
+	return p.others
 }
 
-// common finds out what devices have in common. Some may do so at the same time, as many as there are places.
-func (s *Server) common(ctx context.Context) ([]byte, error) {
-	if b := s.popular.kept(); b != nil {
+// common finds out what owners have in common. Some may do so at the same time, as many as there are places.
+func (s *Server) common(ctx context.Context, device int64) ([]byte, error) {
+	if b := s.popular.kept(device); b != nil {
 		return b, nil // another has, while this one waited for a place
 	}
-	of := map[int64]*prefetch.Tally{}
-	err := s.db.EachLatestTally(ctx, func(t postgres.Tally) {
-		if of[t.Device] == nil {
-			of[t.Device] = &prefetch.Tally{}
-		}
-		of[t.Device].Merge(s.learnt(t.Encoded))
+	known, owners := prefetch.NewPopularity(), map[int64]bool{}
+	err := s.db.EachOwnTally(ctx, func(t postgres.Tally) {
+		owners[t.Device] = true
+		known.Count(s.learnt(t.Encoded))
 	})
 	if err != nil {
 		return nil, err
 	}
-	b := prefetch.Popular(of).Encode()
-	s.popular.mu.Lock()
-	defer s.popular.mu.Unlock()
-	s.popular.encoded, s.popular.at = b, time.Now()
-	return b, nil
+	inside, others := &prefetch.Tally{}, &prefetch.Tally{}
+	err = s.db.EachOwnTally(ctx, func(t postgres.Tally) {
+		learnt := s.learnt(t.Encoded)
+		inside.Merge(known.Common(learnt, prefetch.PopularMin+1)) // of which the owner itself may be one
+		others.Merge(known.Common(learnt, prefetch.PopularMin))
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.popular.keep(owners, inside.Encode(), others.Encode())
+	return s.popular.kept(device), nil
+}
+
+func (p *popular) keep(owners map[int64]bool, inside, others []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at, p.owners, p.inside, p.others = time.Now(), owners, inside, others
 }

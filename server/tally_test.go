@@ -63,18 +63,31 @@ func TestTallyAdds(t *testing.T) {
 	}
 }
 
-// Invariant 8: what devices have in common tells nobody what one of them alone uses, nor what lies below a home.
+// Invariant 8: nobody is told but what two other owners use at least, and nothing but what is the system's. What a device
+// says of another's desktop does not count, so that it cannot find out what that one uses.
 func TestPopularity(t *testing.T) {
 	s := serve(t, pgtest.Database(t))
+	asking := map[string]*client{"new": s.approved("new"), "spy": s.approved("spy")}
 	for name, paths := range map[string][]string{
-		"a": {"bin/sh", "bin/ls", "home/x/letter", "opt/secret"}, "b": {"bin/sh", "home/x/letter", "opt/other"}, "c": {"bin/ls"},
+		"a": {"bin/sh", "bin/ls", "bin/ab", "home/x/letter", "opt/secret", "opt/only-a"}, "b": {"bin/sh", "bin/ab", "home/x/letter", "opt/other"},
+		"c": {"bin/ls", "bin/sh", "home/x/letter"},
 	} {
 		c := s.approved(name)
-		must(t, c.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "desk-" + name}, nil))
-		must(t, c.do("POST", "/v1/cvds/desk-"+name+"/tally", tallyOf(paths...), nil))
+		asking[name] = c
+		for _, desk := range []string{"desk-", "second-"} { // of which the latest counts
+			must(t, c.do("POST", "/v1/sessions", wire.BeginRequest{CVD: desk + name}, nil))
+			must(t, c.do("POST", "/v1/cvds/"+desk+name+"/tally", tallyOf(paths...), nil))
+		}
 	}
-	if got, want := s.approved("new").used("/v1/popularity"), []string{"bin/ls", "bin/sh"}; !slices.Equal(got, want) {
-		t.Errorf("popular are %q, want %q", got, want)
+	spy := asking["spy"]
+	must(t, s.admin("POST", "/v1/admin/cvds/second-a/assign", map[string]string{"device": "spy"}, nil))
+	must(t, spy.do("POST", "/v1/cvds/second-a/tally", tallyOf("opt/only-a"), nil))
+	must(t, spy.do("POST", "/v1/sessions", wire.BeginRequest{CVD: "spying"}, nil))
+	must(t, spy.do("POST", "/v1/cvds/spying/tally", tallyOf("opt/secret"), nil))
+	for name, want := range map[string][]string{"new": {"bin/ab", "bin/ls", "bin/sh", "opt/secret"}, "spy": {"bin/sh"}, "a": {"bin/sh"}} {
+		if got := asking[name].used("/v1/popularity"); !slices.Equal(got, want) {
+			t.Errorf("%s is told of %q, want %q", name, got, want)
+		}
 	}
 }
 

@@ -117,6 +117,11 @@ func TestDesktopsOfADevice(t *testing.T) {
 	db := testDB(t)
 	ctx := t.Context()
 	a, b := mustEnrol(t, db, enrolment("a", 1)), mustEnrol(t, db, enrolment("b", 2))
+	for _, d := range []Device{a, b} {
+		if _, err := db.ApproveDevice(ctx, d.Name, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := db.sql.Exec(`insert into cvds (name, device_id) values ('desk', $1)`, a.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +173,17 @@ func TestDesktopsOfADevice(t *testing.T) {
 	if err := db.Assign(ctx, "nothing", "b", "x"); !errors.Is(err, wire.ErrNotFound) {
 		t.Error(err)
 	}
+	if all, err := ownTallies(db); err != nil || len(all) != 1 || all[0].Device != a.ID {
+		t.Errorf("the tallies of owners: %v, %v", all, err)
+	}
 	if err := db.RemoveDevice(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := db.CVD(ctx, "desk"); err != nil || c.Owner != "" {
 		t.Errorf("the desktop of a removed device: %+v, %v", c, err)
 	}
-	if all, err := latestTallies(db); err != nil || len(all) != 1 || all[0].Device != b.ID {
-		t.Errorf("the tallies of devices that are there: %v, %v", all, err)
+	if all, err := ownTallies(db); err != nil || len(all) > 0 {
+		t.Errorf("the tallies of owners that are gone: %v, %v", all, err)
 	}
 }
 
@@ -185,8 +193,8 @@ func tallies(db *DB, device int64, name string) (all []Tally, err error) {
 	return all, err
 }
 
-func latestTallies(db *DB) (all []Tally, err error) {
-	err = db.EachLatestTally(context.Background(), func(t Tally) { all = append(all, t) })
+func ownTallies(db *DB) (all []Tally, err error) {
+	err = db.EachOwnTally(context.Background(), func(t Tally) { all = append(all, t) })
 	return all, err
 }
 

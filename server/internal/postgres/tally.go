@@ -30,10 +30,16 @@ func (db *DB) EachTally(ctx context.Context, device int64, name string, take fun
 		select coalesce(device_id, 0), tally from tallies where cvd_id = $1 order by updated desc limit $2`, c.ID, talliesMax)
 }
 
-// EachLatestTally hands out those of devices that are still there, whatever their desktops, one by one.
-func (db *DB) EachLatestTally(ctx context.Context, take func(Tally)) error {
+// EachOwnTally hands out, one by one, the latest that approved devices learnt about desktops of their own, of each device
+// one.
+func (db *DB) EachOwnTally(ctx context.Context, take func(Tally)) error {
 	return each(ctx, db, "the latest tallies", scanTally, take, `
-		select device_id, tally from tallies where device_id is not null order by updated desc limit $1`, popularMax)
+		select device_id, tally from (
+			select distinct on (t.device_id) t.device_id, t.tally, t.updated from tallies t
+			join cvds c on c.id = t.cvd_id and c.device_id = t.device_id
+			join devices d on d.id = t.device_id and d.state = 'approved'
+			order by t.device_id, t.updated desc
+		) own order by updated desc limit $1`, popularMax)
 }
 
 // AddTally puts add(what there is) in the place of what a device has learnt about a desktop that it may read; nothing
