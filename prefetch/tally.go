@@ -118,8 +118,11 @@ func (t *Tally) Merge(o *Tally) {
 }
 
 // Trim drops the least valuable paths until the tally keeps its bounds.
-func (t *Tally) Trim() {
-	if !t.over(0, 0, 0) {
+func (t *Tally) Trim() { t.trim(0, 0, 0) }
+
+// trim drops the least valuable paths until the tally is beyond its bounds by no more than this.
+func (t *Tally) trim(paths, bytes, cells int) {
+	if !t.over(paths, bytes, cells) {
 		return
 	}
 	type ranked struct {
@@ -134,7 +137,7 @@ func (t *Tally) Trim() {
 		return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(b.path, a.path))
 	})
 	for _, r := range all {
-		if !t.over(0, 0, 0) {
+		if !t.over(paths, bytes, cells) {
 			break
 		}
 		t.drop(r.path)
@@ -142,7 +145,8 @@ func (t *Tally) Trim() {
 	t.renew()
 }
 
-// Prune drops what lies more than a week after now: a wrong clock counted it, and it would push out everything else.
+// Prune drops counts that lie more than a week after now, and starts more than an hour: a wrong clock made them, and they
+// would push out everything else.
 // Whoever trusts their clock calls it after Decode and before Merge.
 func (t *Tally) Prune(now time.Time) {
 	latest := weekOf(now) + 1
@@ -154,7 +158,7 @@ func (t *Tally) Prune(now time.Time) {
 			t.set(path, kept)
 		}
 	}
-	t.traces = slices.DeleteFunc(t.traces, func(tr Trace) bool { return tr.Started.After(now.Add(week)) })
+	t.traces = slices.DeleteFunc(t.traces, func(tr Trace) bool { return tr.Started.After(now.Add(time.Hour)) })
 	t.renew()
 }
 

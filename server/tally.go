@@ -19,9 +19,16 @@ const maxTally = 16 << 20
 // tally answers with what all devices learnt about a desktop.
 func (s *Server) tally(w http.ResponseWriter, r *http.Request, d postgres.Device) error {
 	b, err := within(s.content, r, session.Tallies, d.ID, func() ([]byte, error) {
-		sum := &prefetch.Tally{}
-		err := s.db.EachTally(r.Context(), d.ID, r.PathValue("cvd"), func(t postgres.Tally) { sum.Merge(s.learnt(t.Encoded)) })
-		return sum.Encode(), err
+		own, guests := &prefetch.Tally{}, &prefetch.Tally{}
+		err := s.db.EachTally(r.Context(), d.ID, r.PathValue("cvd"), func(t postgres.Tally) {
+			if t.Own {
+				own.Merge(s.learnt(t.Encoded))
+			} else {
+				guests.Merge(s.learnt(t.Encoded))
+			}
+		})
+		own.Admit(guests)
+		return own.Encode(), err
 	})
 	if err != nil {
 		return err
@@ -56,7 +63,7 @@ func (s *Server) addTally(w http.ResponseWriter, r *http.Request, d postgres.Dev
 	return done(w)
 }
 
-// learnt is a stored tally; one that cannot be read is empty, and learnt again.
+// learnt is a stored tally without what lies in the future; one that cannot be read is empty, and learnt again.
 func (s *Server) learnt(b []byte) *prefetch.Tally {
 	if len(b) == 0 {
 		return &prefetch.Tally{}
@@ -66,6 +73,7 @@ func (s *Server) learnt(b []byte) *prefetch.Tally {
 		s.log.Warn("a stored tally cannot be read, and is learnt again", "err", err)
 		return &prefetch.Tally{}
 	}
+	t.Prune(time.Now())
 	return t
 }
 

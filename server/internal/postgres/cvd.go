@@ -130,6 +130,11 @@ func (db *DB) Own(ctx context.Context, name, device string) error {
 		if err := tx.QueryRowContext(ctx, `select id, device_id from cvds where name = $1 for update`, name).Scan(&c, &before); err != nil {
 			return err
 		}
+		if before.Valid && before.Int64 != d.ID {
+			if err := leaveTallies(ctx, tx, before.Int64, c); err != nil {
+				return err
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `update cvds set device_id = $2 where id = $1`, c, d.ID); err != nil {
 			return err
 		}

@@ -142,7 +142,16 @@ func (db *DB) setState(ctx context.Context, verb, name string, to DeviceState, s
 func (db *DB) RemoveDevice(ctx context.Context, name string) error {
 	return db.tx(ctx, fmt.Sprintf("remove device %q", name), func(tx *sql.Tx) error {
 		var id int64
-		if err := tx.QueryRowContext(ctx, `delete from devices where name = $1 returning id`, name).Scan(&id); err != nil {
+		if err := tx.QueryRowContext(ctx, `select id from devices where name = $1 for update`, name).Scan(&id); err != nil {
+			return err
+		}
+		if err := leaveTallies(ctx, tx, id, 0); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `delete from tallies where device_id = $1`, id); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `delete from devices where id = $1`, id); err != nil {
 			return err
 		}
 		return notifyDevice(ctx, tx, id)

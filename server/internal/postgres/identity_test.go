@@ -160,13 +160,16 @@ func TestDesktopsOfADevice(t *testing.T) {
 	}
 	sees(b, true)
 	writes(b, nil)
-	if all, err := tallies(db, b.ID, "desk"); err != nil || len(all) != 2 || string(all[0].Encoded) != "b" || string(all[1].Encoded) != "a" {
+	if all, err := tallies(db, b.ID, "desk"); err != nil || len(all) != 2 || string(all[0].Encoded) != "a" || !all[0].Own || string(all[1].Encoded) != "b" || all[1].Own {
 		t.Errorf("the tallies are %v, %v", all, err)
 	}
 	if err := db.Unassign(ctx, "desk", "b"); err != nil {
 		t.Fatal(err)
 	}
 	sees(b, false)
+	if all, err := tallies(db, a.ID, "desk"); err != nil || len(all) != 1 || all[0].Device != a.ID {
+		t.Errorf("the tallies without that of a device that may not read the desktop any more: %v, %v", all, err)
+	}
 	if err := db.Assign(ctx, "desk", "nobody", "x"); !errors.Is(err, wire.ErrNotFound) {
 		t.Error(err)
 	}
@@ -198,11 +201,53 @@ func ownTallies(db *DB) (all []Tally, err error) {
 	return all, err
 }
 
+// What an owner learnt stays with the desktop, whoever has it next; what another device learnt goes with that.
+func TestTalliesOutliveOwners(t *testing.T) {
+	db := testDB(t)
+	ctx := t.Context()
+	of := map[string]Device{}
+	for i, name := range []string{"first", "second", "third", "guest"} {
+		of[name] = mustEnrol(t, db, enrolment(name, byte(i+1)))
+		if _, err := db.ApproveDevice(ctx, name, "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.sql.Exec(`insert into cvds (name, device_id) values ('desk', $1)`, of["first"].ID); err != nil {
+		t.Fatal(err)
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(name string) {
+		t.Helper()
+		do(db.AddTally(ctx, of[name].ID, "desk", func([]byte) []byte { return []byte(name) }))
+	}
+	do(db.Assign(ctx, "desk", "guest", "x"))
+	says("guest")
+	says("first")
+	do(db.Own(ctx, "desk", "second"))
+	says("second")
+	do(db.RemoveDevice(ctx, "second"))
+	do(db.RemoveDevice(ctx, "guest"))
+	do(db.Own(ctx, "desk", "third"))
+	all, err := tallies(db, of["third"].ID, "desk")
+	do(err)
+	if len(all) != 2 || string(all[0].Encoded) != "second" || string(all[1].Encoded) != "first" || !all[0].Own || !all[1].Own {
+		t.Errorf("the tallies of the new owner are %v", all)
+	}
+}
+
 // Invariant 2: of what is added to a tally at once, nothing is lost.
 func TestTallyAddedAtOnce(t *testing.T) {
 	db := testDB(t)
 	ctx := t.Context()
 	a := mustEnrol(t, db, enrolment("a", 1))
+	if _, err := db.ApproveDevice(ctx, "a", "x"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := db.sql.Exec(`insert into cvds (name, device_id) values ('desk', $1)`, a.ID); err != nil {
 		t.Fatal(err)
 	}
