@@ -27,7 +27,7 @@ func (o ServeOptions) rebuild(ctx context.Context) (*Rebuilt, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := session.Open(ctx, db, session.Options{Volumes: o.Volumes, Log: o.Log})
+	content, err := session.Open(ctx, db, session.Options{Volumes: o.Volumes, FirstVolume: o.firstVolume, Log: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

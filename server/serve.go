@@ -41,7 +41,7 @@ type Address struct {
 const drain = 30 * time.Second
 
 // Serve runs a server in its data directory until ctx ends, then drains it. Without a database it runs a private
-// Postgres in Data/postgres, without a volume it keeps packs in Data/volume. The first start makes an admin.
+// Postgres in Data/postgres; while there is no volume, it keeps packs in Data/volume. The first start makes an admin.
 func Serve(ctx context.Context, o ServeOptions) error {
 	return o.within(ctx, func(ctx context.Context, o ServeOptions) error { return o.serve(ctx) })
 }
@@ -75,7 +75,7 @@ func (o ServeOptions) within(ctx context.Context, work func(context.Context, Ser
 		return fmt.Errorf("the data directory: %w", err)
 	}
 	if len(o.Volumes) == 0 {
-		o.Volumes = []string{filepath.Join(o.Data, "volume")}
+		o.firstVolume = filepath.Join(o.Data, "volume")
 	}
 	if o.Database != "" {
 		return work(ctx, o)

@@ -29,6 +29,8 @@ type Options struct {
 	Names   []string
 	Version string
 	Log     *slog.Logger // nil: slog.Default()
+
+	firstVolume string // added where the database knows none
 }
 
 // Server serves devices and admins. Make one with Open, have Run running while Handler is served, and Close it last.
@@ -85,7 +87,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	if s.cert, err = s.ca.NewServer(o.Names); err != nil {
 		return err
 	}
-	s.content, err = session.Open(ctx, s.db, session.Options{Volumes: o.Volumes, Log: o.Log})
+	s.content, err = session.Open(ctx, s.db, session.Options{Volumes: o.Volumes, FirstVolume: o.firstVolume, Log: o.Log})
 	if err != nil {
 		return err
 	}

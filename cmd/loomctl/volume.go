@@ -45,8 +45,8 @@ What lies there is read as before. To have it take packs again, add it again.`,
 			}),
 		p.volumeChange("remove VOLUME", "Forget a volume that holds no packs", `Forget a volume that holds no packs, which is named by its URL or id.
 
-The directory stays. A volume that the server is started with (DATA/volume, or
-what --volume says) comes back when it starts again.`,
+The directory stays. A volume that the server is started with by --volume comes
+back when it starts again.`,
 			"removed %s", func(ctx context.Context, c *api.Client, v volume) error {
 				return c.Delete(ctx, api.Path("volumes", v.ID))
 			}))

@@ -77,7 +77,7 @@ func bindPlaces(cmd *cobra.Command, o *server.ServeOptions) {
 	f := cmd.Flags()
 	f.StringVar(&o.Data, "data", settings.ServerData(), "the server's own `directory`")
 	f.StringVar(&o.Database, "database", "", "a Postgres to use, as `DSN` with sslmode (default a private one)")
-	f.StringArrayVar(&o.Volumes, "volume", nil, "a place for packs, as `URL` or directory; can be repeated (default DATA/volume)")
+	f.StringArrayVar(&o.Volumes, "volume", nil, "a place for packs, as `URL` or directory; can be repeated (default, as long as there is none: DATA/volume)")
 }
 
 func (l *logging) bind(cmd *cobra.Command) {

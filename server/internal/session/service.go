@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// Volumes are the URLs of volumes to add where the database lacks them.
 	Volumes []string
+	// FirstVolume is added where the database knows no volume at all; empty is none.
+	FirstVolume string
 	// Lease is how long a session lives without a request; 0 is ten minutes.
 	Lease time.Duration
 	// Uploads is how many uploads are taken at once, the others wait; 0 is 16. Each holds 2 to 4 MiB.
@@ -79,6 +81,9 @@ func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) 
 	s.sets.db = db
 	if err := s.volumes.load(ctx, opts.Log); err != nil {
 		return nil, err
+	}
+	if opts.FirstVolume != "" && len(s.volumes.known) == 0 {
+		opts.Volumes = append([]string{opts.FirstVolume}, opts.Volumes...)
 	}
 	for _, url := range opts.Volumes {
 		if _, err := s.volumes.add(ctx, url); err != nil {

@@ -55,7 +55,9 @@ func openWorld(t testing.TB, dsn, volume string, opts Options) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	opts.Volumes = []string{volume}
+	if opts.FirstVolume == "" {
+		opts.Volumes = []string{volume}
+	}
 	opts.Log = slog.New(slog.DiscardHandler)
 	s, err := Open(t.Context(), db, opts)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/looming-project/looming/server/internal/pgrun/pgtest"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -81,5 +82,21 @@ func TestVolumeAdded(t *testing.T) {
 	must(t, err)
 	if _, err := w.RemoveVolume(t.Context(), id); !errors.Is(err, wire.ErrNotFound) {
 		t.Errorf("removed twice: %v", err)
+	}
+}
+
+// The first volume is there only as long as the database knows none: one that an admin removed for another stays away.
+func TestFirstVolume(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	dsn := pgtest.Database(t)
+	w := openWorld(t, dsn, "", Options{FirstVolume: first})
+	v := w.known(t, first)
+	must(t, w.AddVolume(t.Context(), second))
+	_, err := w.RemoveVolume(t.Context(), v.UUID)
+	must(t, err)
+	all, err := openWorld(t, dsn, "", Options{FirstVolume: first}).Volumes(t.Context())
+	must(t, err)
+	if len(all) != 1 || all[0].URL != second {
+		t.Errorf("after a start there are %+v", all)
 	}
 }
