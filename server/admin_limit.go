@@ -29,6 +29,30 @@ type Limit struct {
 
 var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
+// The least that can be set, in bytes a second: what is slower looks like a peer that has gone, and what somebody waits for
+// would not come while they do.
+const (
+	limitMin  = 16 << 10
+	demandMin = 64 << 10
+)
+
+// enough says whether the limit leaves enough for transfers to go on.
+func (l *Limit) enough() error {
+	for _, rate := range []int64{l.Download, l.Upload} {
+		if rate < 0 {
+			return fmt.Errorf("%w: a limit is in bytes a second, 0 for none", wire.ErrInvalid)
+		}
+		if rate > 0 && rate < limitMin {
+			return fmt.Errorf("%w: a limit of %d bytes a second: want 0 for none, or at least %d (16KiB)", wire.ErrInvalid, rate, limitMin)
+		}
+	}
+	if l.Demand && l.Download > 0 && l.Download < demandMin {
+		return fmt.Errorf("%w: a limit of %d bytes a second for what somebody waits for: want 0 for none, or at least %d (64KiB)",
+			wire.ErrInvalid, l.Download, demandMin)
+	}
+	return nil
+}
+
 // timeOfDay is how times of the day are written.
 const timeOfDay = "15:04"
 
@@ -38,8 +62,8 @@ func (l *Limit) row() (r postgres.Limit, err error) {
 	if l.Device != "" && l.Subnet != "" {
 		return r, fmt.Errorf("%w: a limit is for a device or for a subnet", wire.ErrInvalid)
 	}
-	if l.Download < 0 || l.Upload < 0 {
-		return r, fmt.Errorf("%w: a limit is in bytes a second, 0 for none", wire.ErrInvalid)
+	if err := l.enough(); err != nil {
+		return r, err
 	}
 	if l.Subnet != "" {
 		p, err := netip.ParsePrefix(l.Subnet)

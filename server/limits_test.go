@@ -1,11 +1,13 @@
 package server
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/looming-project/looming/server/internal/postgres"
+	"github.com/looming-project/looming/vfs/wire"
 )
 
 // The most specific limit that holds counts, alone.
@@ -56,8 +58,8 @@ func TestChoose(t *testing.T) {
 // What an admin sets comes back as it was set.
 func TestLimitRows(t *testing.T) {
 	for _, l := range []Limit{
-		{Device: "laptop", Download: 1000, Days: days},
-		{Subnet: "10.7.0.0/16", Days: []string{"mon", "fri"}, From: "22:30", To: "06:00", Upload: 5, Demand: true},
+		{Device: "laptop", Download: limitMin, Days: days},
+		{Subnet: "10.7.0.0/16", Days: []string{"mon", "fri"}, From: "22:30", To: "06:00", Download: demandMin, Upload: limitMin, Demand: true},
 	} {
 		row, err := l.row()
 		if err != nil {
@@ -66,6 +68,22 @@ func TestLimitRows(t *testing.T) {
 		if got := shown(row); got.Device != l.Device || got.Subnet != l.Subnet || got.From != l.From || got.To != l.To ||
 			len(got.Days) != len(l.Days) || got.Download != l.Download || got.Upload != l.Upload || got.Demand != l.Demand {
 			t.Errorf("%+v came back as %+v", l, got)
+		}
+	}
+}
+
+// A limit under which nothing would come is refused; none at all is not.
+func TestLimitTooLow(t *testing.T) {
+	for _, l := range []Limit{
+		{Download: -1}, {Download: 1}, {Download: limitMin - 1}, {Upload: limitMin - 1}, {Download: demandMin - 1, Demand: true},
+	} {
+		if _, err := l.row(); !errors.Is(err, wire.ErrInvalid) {
+			t.Errorf("%+v: %v", l, err)
+		}
+	}
+	for _, l := range []Limit{{}, {Demand: true}, {Download: limitMin, Upload: limitMin}, {Download: demandMin, Upload: limitMin, Demand: true}} {
+		if _, err := l.row(); err != nil {
+			t.Errorf("%+v: %v", l, err)
 		}
 	}
 }

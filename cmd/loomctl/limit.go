@@ -69,6 +69,7 @@ func (p *program) limitCommand() *cobra.Command {
 		Long: `Limits bound how many bytes a second a device may fetch in the background, and send in snapshots. The most specific
 one that holds counts: a device's before a subnet's, a smaller subnet's before a larger one's, that before everybody's,
 and one for fewer hours before one for more. What somebody waits for is not slowed down, unless a limit says --demand.
+The least limit is 16KiB a second, and with --demand 64KiB to download: less would keep transfers from going on at all.
 Every server process keeps the limits on its own: an endpoint that talks to several at once may have as many times its
 limit.`,
 	}
@@ -88,8 +89,8 @@ func (p *program) limitSet() *cobra.Command {
 	f.StringVar(&l.Subnet, "subnet", "", "the `network` that it is for, such as 10.7.0.0/16 (default: everybody)")
 	f.StringSliceVar(&l.Days, "days", nil, "the `days` on which it begins, such as mon,tue (default: all)")
 	f.StringVar(&hours, "hours", "", "the `time` of the day in UTC, such as 08:00-18:00 (default: all day)")
-	f.StringVar(&down, "download", "0", "`bytes` a second, such as 250kB; 0 is no limit")
-	f.StringVar(&up, "upload", "0", "`bytes` a second; 0 is no limit")
+	f.StringVar(&down, "download", "0", "`bytes` a second, such as 250kB, at least 16KiB, with --demand 64KiB; 0 is no limit")
+	f.StringVar(&up, "upload", "0", "`bytes` a second, at least 16KiB; 0 is no limit")
 	f.BoolVar(&l.Demand, "demand", false, "also for what somebody waits for")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if hours != "" {
