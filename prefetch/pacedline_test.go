@@ -17,6 +17,8 @@ type pacedLine struct {
 	// What follows is guarded by line.mu.
 	asks, told float64 // the pace, as asked for and as the sender knows it
 	tells      int
+	limit      float64       // that the sender keeps to and tells of, 0 for none
+	waited     time.Duration // the longest that a batch waited for its turn
 	heard      Heard
 	coming     []coming
 	crossed    float64
@@ -53,7 +55,7 @@ func (l *pacedLine) Heard() Heard {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.heard
-	h.Clock = "here"
+	h.Clock, h.Limit = "here", l.limit
 	now, left := time.Since(l.made), l.coming[:0]
 	for _, c := range l.coming {
 		if c.at > now {
@@ -119,8 +121,12 @@ func (l *pacedLine) send(ctx context.Context, n uint64) error {
 		l.heard.Round = l.delay
 	}
 	l.mu.Unlock()
+	asked := time.Now()
 	l.turn <- struct{}{}
 	due := time.Now()
+	l.mu.Lock()
+	l.waited = max(l.waited, time.Since(asked))
+	l.mu.Unlock()
 	for left := float64(n)*l.share + 300; left > 0; {
 		var err error
 		if due, err = l.piece(ctx, &left); err != nil {
@@ -136,6 +142,9 @@ func (l *pacedLine) send(ctx context.Context, n uint64) error {
 func (l *pacedLine) piece(ctx context.Context, left *float64) (due time.Time, err error) {
 	l.mu.Lock()
 	rate, full := l.told, max(time.Until(l.busy), 0)-200*time.Millisecond // a connection holds so much
+	if l.limit > 0 && (rate == 0 || rate > l.limit) {
+		rate = l.limit
+	}
 	l.mu.Unlock()
 	n, wait := 32768.0, full
 	if rate > 0 {

@@ -9,7 +9,8 @@ import "time"
 // While there is a queue, what comes is what the line holds: full. The rate goes below it until the queue has gone, then
 // a little below it, and from there it grows slowly until a queue shows again: so it swings around full, with some
 // milliseconds of queue at the worst. Where none shows, the line holds more by now, and the rate grows ever faster. While
-// somebody demands it stays well below, and does not try for more.
+// somebody demands it stays well below, and does not try for more. Beyond the limit that it hears of it never goes: what
+// the sender holds back for that is no line's, and what is asked for beyond it would wait there too long.
 //
 //	starting ──a queue──> draining ──none──> steering ──a queue──> draining
 //	   └──faster than freeRate──> free ──a queue that stays──> draining
@@ -36,7 +37,7 @@ type pacer struct {
 	mute  bool // what comes is not paced
 	round time.Duration
 	came  float64 // bytes a second while there was a queue
-	limit float64
+	limit float64 // that an admin set, in bytes a second; 0 is none
 }
 
 type phase uint8
@@ -98,11 +99,19 @@ func (p *pacer) due(now time.Time) bool {
 func (p *pacer) pace(now time.Time) float64 {
 	switch {
 	case p.phase == free:
-		return 0
+		return p.allowed(0)
 	case now.Before(p.calm):
 		return max(p.rate*withDemand, minRate)
 	}
 	return p.rate
+}
+
+// allowed is a rate within the limit; 0 is as fast as can be.
+func (p *pacer) allowed(rate float64) float64 {
+	if most := max(p.limit, minRate); p.limit > 0 && (rate == 0 || rate > most) {
+		return most
+	}
+	return rate
 }
 
 // step takes what was heard since the last one.
@@ -116,6 +125,7 @@ func (p *pacer) step(h Heard, now time.Time) {
 		p.round = h.Round
 	}
 	p.limit = h.Limit
+	p.rate = p.allowed(p.rate)
 	if h.Pieces > 0 || h.Bytes > muteBytes {
 		p.mute = h.Pieces == 0
 	}
@@ -141,6 +151,7 @@ func (p *pacer) step(h Heard, now time.Time) {
 	default:
 		p.more(now, since, came, 2*h.Awaited < h.Pieces)
 	}
+	p.rate = p.allowed(p.rate)
 }
 
 // most is the longest queue that is none.
@@ -215,7 +226,7 @@ func (p *pacer) more(now time.Time, since time.Duration, came float64, waited bo
 		if p.rate *= 2; p.rate > freeRate {
 			p.phase = free
 		}
-	case p.phase == steering && came > 0.8*p.rate:
+	case p.phase == steering && came > 0.8*p.rate && p.rate < p.allowed(2*p.rate):
 		grow := p.grow
 		if p.rate < 0.9*p.top {
 			grow = max(grow, growBack)

@@ -81,6 +81,47 @@ func TestPaceFollowsTheLine(t *testing.T) {
 	}
 }
 
+// A limit far below the line, from the start or later: the pace keeps to it, and nothing that was asked for waits at the
+// sender as long as a cut link would be silent. When it has gone the line is full again.
+func TestPaceKeepsToALimit(t *testing.T) {
+	for _, link := range []struct {
+		mbit  float64
+		limit float64
+		from  time.Duration
+	}{{20, 16 << 10, 0}, {100, 100e6 / 8 / 50, 10 * time.Second}, {300, 1 << 20, 10 * time.Second}} {
+		t.Run(fmt.Sprint(link), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := newPacedLine(link.mbit, 20*time.Millisecond)
+				set := func(limit float64) {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.limit, l.waited = limit, 0
+				}
+				time.AfterFunc(link.from, func() { set(link.limit) })
+				time.AfterFunc(link.from+30*time.Second, func() { // what was asked for before is here
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.waited = 0
+				})
+				time.AfterFunc(link.from+2*time.Minute, func() {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					if l.asks > link.limit || l.waited > 8*time.Second {
+						t.Errorf("asks for %v with a limit of %v; a batch waited %v", l.asks, link.limit, l.waited)
+					}
+					l.limit = 0
+				})
+				l.settle = link.from + 2*time.Minute + 20*time.Second
+				used, queues := measure(t, l)
+				t.Logf("used %.3f, queue %v", used, queues)
+				if used < 0.9 {
+					t.Errorf("%.3f of the line used after the limit", used)
+				}
+			})
+		})
+	}
+}
+
 // measure fills a line without end, and gives the part of it that is used, and the queue that half, 95 and 99 of 100
 // demands meet.
 func measure(t *testing.T, l *pacedLine) (used float64, queues [3]time.Duration) {

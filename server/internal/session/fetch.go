@@ -66,7 +66,8 @@ func (f *fetch) inTurn(ctx context.Context) error {
 		f.wrote = true
 		w.Flush()
 	}
-	leave, err := enter(ctx, f.line.ahead)
+	f.until = time.Now().Add(turnTime)
+	leave, err := enter(ctx, f.line.ahead, f.until)
 	if err != nil {
 		return f.broken(err)
 	}
@@ -147,7 +148,8 @@ type fetch struct {
 
 	how    Pace
 	line   *line
-	turn   chan struct{} // to be entered before something is written, if not nil
+	turn   chan struct{} // to be entered before something is written, if not nil,
+	until  time.Time     // but not waited for beyond this
 	window int           // bytes of a window, windowBytes if 0
 }
 
@@ -218,7 +220,7 @@ func (f *fetch) produce(ctx context.Context, ready chan<- *window) error {
 func (f *fetch) consume(ctx context.Context, ready <-chan *window) error {
 	if f.turn != nil {
 		alone := len(f.turn) == 0
-		leave, err := enter(ctx, f.turn)
+		leave, err := enter(ctx, f.turn, f.until)
 		if err != nil {
 			return err
 		}

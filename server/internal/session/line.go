@@ -35,8 +35,9 @@ const (
 	rateMin = 16 << 10
 	// debtMax is how far demands push back what is paced.
 	debtMax = 2 * time.Second
-	// turnTime is how long a paced answer waits for those before it; then it goes on beside them.
-	turnTime = 10 * time.Second
+	// turnTime is how long a paced answer waits for those before it, in all; then it goes on beside them. It is well below
+	// the silence that an endpoint takes for a cut link (remote.Limits).
+	turnTime = 8 * time.Second
 )
 
 func pieceOf(at float64) int {
@@ -178,9 +179,9 @@ func (s *lines) drop(device int64, l *line) {
 	}
 }
 
-// enter waits for a turn, but not for ever.
-func enter(ctx context.Context, turns chan struct{}) (leave func(), err error) {
-	t := time.NewTimer(turnTime)
+// enter waits for a turn, but not beyond a time.
+func enter(ctx context.Context, turns chan struct{}, until time.Time) (leave func(), err error) {
+	t := time.NewTimer(time.Until(until))
 	defer t.Stop()
 	select {
 	case turns <- struct{}{}:

@@ -102,6 +102,21 @@ func TestLine(t *testing.T) {
 	})
 }
 
+// However many turns an answer waits for, it waits once: the endpoint would take a longer silence for a cut link.
+func TestTurnsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, taken := time.Now(), make(chan struct{})
+		for range 2 {
+			leave, err := enter(t.Context(), taken, began.Add(turnTime))
+			must(t, err)
+			leave()
+		}
+		if took := time.Since(began); took != turnTime {
+			t.Errorf("two turns that never came were waited for %v", took)
+		}
+	})
+}
+
 // The lower of what is asked for and what is allowed counts, at any moment.
 func TestLineRate(t *testing.T) {
 	l := new(lines).use(1)
