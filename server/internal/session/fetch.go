@@ -2,7 +2,6 @@ package session
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ func (e *Cut) Unwrap() error { return e.Err }
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how Pace, w io.Writer) error {
 	slow, _ := w.(deadliner)
 	f := &fetch{
-		s: s, rest: ids, device: device, looked: time.Now(), places: s.bulk, pace: pace{w: w, peer: slow}, how: how,
+		s: s, rest: ids, device: device, looked: time.Now(), pace: pace{w: w, peer: slow}, how: how,
 		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return s.readable(ctx, device, ids) },
 	}
 	f.line = s.lines.use(device)
@@ -46,7 +45,7 @@ func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how P
 		return f.end()
 	}
 	if how.Demand || len(ids) <= DemandMax && !how.Pieces { // what says nothing and asks for little is a demand as well
-		f.places = s.demand
+		f.demand = true
 		return f.one(ctx)
 	}
 	if how.Pieces && how.Rate > 0 {
@@ -58,7 +57,6 @@ func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how P
 // inTurn is run for what is paced: behind the answers that the device has asked for before. It begins at once, so that
 // the device knows that it is heard.
 func (f *fetch) inTurn(ctx context.Context) error {
-	f.window = min(max(int(f.how.Rate/2), windowBytes/16), windowBytes)
 	if err := f.lookUp(); err != nil {
 		return err
 	}
@@ -141,16 +139,15 @@ type fetch struct {
 	ids      []chunk.ID // looked up: what is in chunks may be read
 	chunks   map[chunk.ID]postgres.Chunk
 	looked   time.Time // when the device was last known to be approved
-	places   *places   // one for each window
 	pace     pace
 	out      *bufio.Writer
 	wrote    bool
 
 	how    Pace
 	line   *line
+	demand bool
 	turn   chan struct{} // to be entered before something is written, if not nil,
 	until  time.Time     // but not waited for beyond this
-	window int           // bytes of a window, windowBytes if 0
 }
 
 // window is a run of the chunks asked for. place is each one's record, or -1.
@@ -166,6 +163,14 @@ type window struct {
 var plainPool = sync.Pool{New: func() any { return new(make([]byte, 0, chunk.MaxSize)) }}
 
 var windowPool = sync.Pool{New: func() any { return &window{buf: make([]byte, 0, windowBytes+windowBytes/4)} }}
+
+// newWindow is a window for so many bytes. A small one takes no more memory than it needs.
+func newWindow(most int) *window {
+	if most < windowBytes {
+		return &window{}
+	}
+	return windowPool.Get().(*window)
+}
 
 // one answers without another goroutine: a demand waits for it.
 func (f *fetch) one(ctx context.Context) error {
@@ -246,12 +251,36 @@ func (f *fetch) consume(ctx context.Context, ready <-chan *window) error {
 	}
 }
 
+// most is how many bytes a window has at this moment: of what is sent slowly half a second's, within bounds, for its place
+// is held until it is sent.
+func (f *fetch) most() int {
+	at := f.line.rate(&f.how)
+	if at == 0 || at >= slowRate {
+		return windowBytes
+	}
+	return int(min(max(at/2, windowMin), windowBytes/slowPlaces))
+}
+
+// places are those for windows of so many bytes: what is sent slowly holds them long, in the way of nothing that is fast.
+func (f *fetch) places(most int) *places {
+	switch slow := most < windowBytes; {
+	case slow && f.demand:
+		return f.s.slowDemand
+	case slow:
+		return f.s.slowBulk
+	case f.demand:
+		return f.s.demand
+	}
+	return f.s.bulk
+}
+
 // next reads the next window, for which it waits for a place; nil at the end. Give it back with release.
 func (f *fetch) next(ctx context.Context) (*window, error) {
 	if err := f.lookUp(); err != nil || len(f.ids) == 0 {
 		return nil, err
 	}
-	leave, err := f.places.enter(ctx, f.device)
+	most := f.most()
+	leave, err := f.places(most).enter(ctx, f.device)
 	if err != nil {
 		return nil, err
 	}
@@ -259,9 +288,9 @@ func (f *fetch) next(ctx context.Context) (*window, error) {
 		leave()
 		return nil, err
 	}
-	w := windowPool.Get().(*window)
+	w := newWindow(most)
 	w.leave = leave
-	f.fill(w)
+	f.fill(w, most)
 	if err := w.read(ctx, f.s); err != nil {
 		f.release(w)
 		return nil, err
@@ -272,7 +301,9 @@ func (f *fetch) next(ctx context.Context) (*window, error) {
 func (f *fetch) release(w *window) {
 	leave := w.leave
 	w.leave = nil
-	windowPool.Put(w)
+	if cap(w.buf) >= windowBytes {
+		windowPool.Put(w)
+	}
 	leave()
 }
 
@@ -299,10 +330,10 @@ func (f *fetch) lookUp() (err error) {
 	return err
 }
 
-// fill takes the next chunks off f.ids; false if there are none.
-func (f *fetch) fill(w *window) bool {
+// fill takes the next chunks off f.ids, up to most bytes; false if there are none.
+func (f *fetch) fill(w *window, most int) bool {
 	w.place, w.records, w.buf = w.place[:0], w.records[:0], w.buf[:0]
-	size, n, most := 0, 0, cmp.Or(f.window, windowBytes)
+	size, n := 0, 0
 	for ; n < len(f.ids) && n < windowChunks && size < most; n++ {
 		c, ok := f.chunks[f.ids[n]]
 		if !ok {

@@ -69,12 +69,17 @@ func (l *line) ask(rate float64) {
 	l.mu.Unlock()
 }
 
+// limit is what the device may have at this moment, 0 for no limit.
+func (p *Pace) limit() float64 {
+	if p.Limit == nil {
+		return 0
+	}
+	return p.Limit()
+}
+
 // rate is that of an answer at this moment, 0 for none.
 func (l *line) rate(how *Pace) float64 {
-	limit := 0.0
-	if how.Limit != nil {
-		limit = how.Limit()
-	}
+	limit := how.limit()
 	if !how.Pieces {
 		return limit
 	}

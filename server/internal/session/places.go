@@ -17,7 +17,13 @@ const placeTime = 30 * time.Second
 const (
 	uploadShare = 3
 	windowShare = 4
+	// slowShare is of what is sent slowly: for each connection of an endpoint's class a window that is sent and one that
+	// is read, so that no answer falls silent because of another.
+	slowShare = 8
 )
+
+// slowPlaces is how many times as many places there are for what is sent slowly, each for a part as much.
+const slowPlaces = 4
 
 // Kind is a kind of request whose whole body is taken into memory.
 type Kind int

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -58,6 +59,58 @@ func TestOneDeviceTakesNotAllPlaces(t *testing.T) {
 	for _, p := range []*places{w.bulk, w.demand, w.uploads} {
 		if len(p.all) != 0 || len(p.of) != 0 {
 			t.Errorf("%d places are not given back, %d devices are remembered", len(p.all), len(p.of))
+		}
+	}
+}
+
+// Invariant 5: what a limit holds back keeps no place that a device without one needs.
+func TestLimitedTakesNoPlaces(t *testing.T) {
+	w := newWorld(t, Options{Windows: 1})
+	d := makeDesktop(t, 1, 8)
+	w.centralize(t, 1, "desk", d)
+	w.exec(t, `insert into assignments (cvd_id, device_id, creator) select id, 2, 'x' from cvds`)
+	var all sync.WaitGroup
+	taken, let := make(chan struct{}), make(chan struct{})
+	limit := func() float64 { return rateMin }
+	ctx, cancel := context.WithCancel(t.Context())
+	for _, how := range []Pace{{Limit: limit}, {Demand: true, Limit: limit}} {
+		all.Go(func() { _ = w.Fetch(ctx, 1, d.order, how, &slowTaker{taken: taken, let: let}) })
+		<-taken // it holds a place
+	}
+	if got := w.fetch(t, 2, d, d.order); count(got, wire.FrameOK) != len(d.order) {
+		t.Errorf("another device got %d chunks of %d in bulk", count(got, wire.FrameOK), len(d.order))
+	}
+	if got := w.fetch(t, 2, d, d.order[:1]); got[d.order[0]] != wire.FrameOK {
+		t.Error("another device's demand got nothing")
+	}
+	cancel()
+	close(let)
+	go func() {
+		for range taken {
+		}
+	}()
+	all.Wait()
+	close(taken)
+	for _, p := range []*places{w.slowBulk, w.slowDemand} {
+		if len(p.all) != 0 || len(p.of) != 0 {
+			t.Errorf("%d places are not given back, %d devices are remembered", len(p.all), len(p.of))
+		}
+	}
+}
+
+// A window that is sent slowly is as large as what is sent of it in half a second.
+func TestWindowsFollowTheRate(t *testing.T) {
+	for _, c := range []struct {
+		asked, limit float64
+		want         int
+	}{
+		{0, 0, windowBytes}, {1e9, 0, windowBytes}, {1e9, 1e9, windowBytes}, {256 << 10, 0, 128 << 10}, {1, 0, windowMin},
+		{0, 16 << 10, windowMin}, {1e9, 16 << 10, windowMin}, {1e9, 256 << 10, 128 << 10}, {1e9, 1 << 20, windowBytes / slowPlaces},
+	} {
+		f := fetch{line: new(lines).use(1), how: Pace{Pieces: true, Limit: func() float64 { return c.limit }}}
+		f.line.ask(c.asked)
+		if got := f.most(); got != c.want {
+			t.Errorf("asked for %v, allowed %v: windows of %d bytes, want %d", c.asked, c.limit, got, c.want)
 		}
 	}
 }

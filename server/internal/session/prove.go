@@ -178,7 +178,7 @@ func (s *Service) plain(ctx context.Context, ids []chunk.ID, chunks map[chunk.ID
 	w := windowPool.Get().(*window)
 	defer windowPool.Put(w)
 	f := fetch{s: s, ids: ids, chunks: chunks}
-	for start := 0; f.fill(w); start += len(w.ids) {
+	for start := 0; f.fill(w, windowBytes); start += len(w.ids) {
 		if err := w.read(ctx, s); err != nil {
 			return err
 		}

@@ -15,7 +15,10 @@ import (
 
 // Bounds of a window: what is read at once.
 const (
-	windowBytes  = 1 << 20
+	windowBytes = 1 << 20
+	// windowMin is the least of one that is sent slowly: below slowRate, in bytes a second.
+	windowMin    = 64 << 10
+	slowRate     = 2 * windowBytes
 	windowChunks = 1024
 )
 

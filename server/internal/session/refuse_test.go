@@ -430,7 +430,7 @@ func TestRevokedWithin(t *testing.T) {
 	known, err := w.db.UseSession(t.Context(), token, 1, w.opts.Lease)
 	must(t, err)
 	f := &fetch{ // looked up before, and then some time goes by
-		s: w.Service, rest: d.order, device: 1, places: w.bulk, looked: time.Now(), out: bufio.NewWriter(io.Discard),
+		s: w.Service, rest: d.order, device: 1, line: new(lines).use(1), looked: time.Now(), out: bufio.NewWriter(io.Discard),
 		readable: func(ids []chunk.ID) (map[chunk.ID]postgres.Chunk, error) { return w.readable(t.Context(), 1, ids) },
 	}
 	must(t, f.lookUp())

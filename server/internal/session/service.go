@@ -24,7 +24,8 @@ type Options struct {
 	Lease time.Duration
 	// Uploads is how many uploads are taken at once, the others wait; 0 is 16. Each holds 2 to 4 MiB.
 	// Windows is how many MiB, read for downloads, wait to be sent; 0 is 24. What is asked for in small numbers, as
-	// demands are, has as many of its own and never waits for bulk. Of all places one device has a few at most.
+	// demands are, has as many of its own and never waits for bulk; what is sent slowly, by a limit or a slow line's pace,
+	// has others, too. Of all places one device has a few at most.
 	Uploads, Windows int
 	// Log takes what the process should tell its admin; nil is slog.Default.
 	Log *slog.Logger
@@ -61,6 +62,8 @@ type Service struct {
 	lines   lines
 	clock   clock
 	stats   counters
+
+	slowBulk, slowDemand *places // of those that are sent slowly
 }
 
 // Open opens the volumes that the database knows and adds those of the options.
@@ -71,6 +74,7 @@ func Open(ctx context.Context, db *postgres.DB, opts Options) (*Service, error) 
 		db: db, opts: opts, clock: newClock(),
 		uploads: newPlaces(opts.Uploads, uploadShare),
 		bulk:    newPlaces(opts.Windows, windowShare), demand: newPlaces(opts.Windows, windowShare),
+		slowBulk: newPlaces(slowPlaces*opts.Windows, slowShare), slowDemand: newPlaces(slowPlaces*opts.Windows, slowShare),
 	}
 	for i, n := range kindPlaces {
 		s.kinds[i] = newPlaces(n.all, n.share)

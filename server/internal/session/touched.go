@@ -131,7 +131,7 @@ func (o ownSource) Fetch(ctx context.Context, ids []chunk.ID, got func(int, []by
 	buf := plainPool.Get().(*[]byte)
 	defer plainPool.Put(buf)
 	f := fetch{s: o.s, ids: ids, chunks: chunks}
-	for start := 0; f.fill(w); start += len(w.ids) {
+	for start := 0; f.fill(w, windowBytes); start += len(w.ids) {
 		if err := w.read(ctx, o.s); err != nil {
 			return err
 		}
