@@ -9,6 +9,7 @@ import (
 // before the line that others share.
 type pacedLine struct {
 	*line
+	leapt  time.Duration        // by which the clocks differ
 	share  float64              // of a file's bytes that cross the line
 	late   func() time.Duration // how much later this machine takes notice of what came, nil for never
 	settle time.Duration        // before something is measured
@@ -68,6 +69,7 @@ func (l *pacedLine) Heard() Heard {
 		h.Awaited++
 		h.Bytes += c.n
 	}
+	h.Delay += l.leapt
 	if l.late != nil {
 		h.Delay += l.late()
 	}

@@ -64,8 +64,10 @@ const (
 	queueBytes = 2 << 10
 	// queueFree is a queue while free, where the machine itself is often late.
 	queueFree = 10 * time.Millisecond
-	// drainTime is the time in which a queue is to go.
-	drainTime = 400 * time.Millisecond
+	// drainTime is the time in which a queue is to go; nothing is held for longer than heldMost.
+	drainTime, heldMost = 400 * time.Millisecond, 4 * time.Second
+	// clockLeap is from when on a queue is none: the machine of one of the clocks stood still.
+	clockLeap = 5 * time.Second
 	// The rate, as parts of full: where it begins behind a queue, from where on full is taken to be too little, and what
 	// is left of it while somebody demands.
 	below, above, withDemand = 0.97, 1.03, 0.85
@@ -161,7 +163,7 @@ func (p *pacer) most() time.Duration {
 
 // queue is how much longer pieces take than at the best.
 func (p *pacer) queue(h Heard, now time.Time) time.Duration {
-	if h.Clock != p.clock {
+	if h.Clock != p.clock || h.Delay-min(p.best[0], p.best[1]) > clockLeap {
 		p.clock, p.begun = h.Clock, now
 		p.best, p.late = [2]time.Duration{h.Delay, h.Delay}, [3]time.Duration{h.Delay, h.Delay, h.Delay}
 	}
@@ -196,7 +198,7 @@ func (p *pacer) back(queue time.Duration, now time.Time) {
 	part := min(max(queue.Seconds()/drainTime.Seconds(), 0.1), 0.5)
 	p.rate = max((1-part)*p.full, minRate)
 	p.phase, p.grow, p.stood = draining, growMin, queue
-	p.held = now.Add(p.round + paceEvery + time.Duration(float64(queue)/part))
+	p.held = now.Add(min(p.round+paceEvery+time.Duration(float64(queue)/part), heldMost))
 	p.since = now
 }
 

@@ -122,6 +122,32 @@ func TestPaceKeepsToALimit(t *testing.T) {
 	}
 }
 
+// A machine that stood still for ten minutes, of which its clock knows nothing, has no queue of ten minutes; nor does a
+// shorter pause keep the pace down for long.
+func TestPaceBearsLeapsOfTheClock(t *testing.T) {
+	for _, leap := range []time.Duration{10 * time.Minute, -10 * time.Minute, 3 * time.Second} {
+		t.Run(leap.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := newPacedLine(20, 20*time.Millisecond)
+				time.AfterFunc(10*time.Second, func() {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					l.leapt = leap
+				})
+				l.settle = 12 * time.Second
+				if leap < clockLeap && leap > 0 {
+					l.settle = 40 * time.Second // it may be a queue
+				}
+				used, queues := measure(t, l)
+				t.Logf("used %.3f, queue %v", used, queues)
+				if used < 0.9 {
+					t.Errorf("%.3f of the line used", used)
+				}
+			})
+		})
+	}
+}
+
 // measure fills a line without end, and gives the part of it that is used, and the queue that half, 95 and 99 of 100
 // demands meet.
 func measure(t *testing.T, l *pacedLine) (used float64, queues [3]time.Duration) {

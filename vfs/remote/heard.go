@@ -38,8 +38,13 @@ type ear struct {
 
 	mu    sync.Mutex
 	now   Heard
-	bytes uint64 // that came, until now was begun
+	bytes uint64    // that came, until now was begun
+	last  time.Time // when a piece by the clock of now came, or its first answer
 }
+
+// clockRest is how long a clock is listened to after its last piece. Of several server processes behind one address so
+// only one is, and their clocks are not mixed.
+const clockRest = time.Second
 
 // Pace has the server send what is asked for in bulk from now on at so many bytes a second, all together, and one answer
 // after another; 0 is as fast as it can. What was asked for before follows with the next request.
@@ -75,13 +80,22 @@ func (c *Client) Limit() float64 {
 	return c.ear.now.Limit
 }
 
-// heard takes note of a piece that has just begun to come over conn.
-func (e *ear) heard(sent time.Duration, conn *countedConn) {
-	came := time.Since(e.began)
+// heard takes note of a piece that has just begun to come over conn, sent by a clock. One by another clock than is
+// listened to is a piece, and says nothing about the line.
+func (e *ear) heard(clock string, sent time.Duration, conn *countedConn) {
+	now := time.Now()
+	came := now.Sub(e.began)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := &e.now
 	h.Pieces++
+	if clock != h.Clock && now.Sub(e.last) > clockRest {
+		h.Clock, h.Awaited, h.Delay = clock, 0, 0
+	}
+	if clock != h.Clock {
+		return
+	}
+	e.last = now
 	if conn == nil || time.Duration(conn.waited.Load()) < awaited {
 		return
 	}
@@ -96,8 +110,9 @@ func (e *ear) answered(h http.Header, round time.Duration) {
 	limit, _ := wire.ParseRate(h.Get(wire.LimitHeader)) // 0 where there is none
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if clock := h.Get(wire.ClockHeader); clock != e.now.Clock {
+	if clock := h.Get(wire.ClockHeader); clock == "" || e.now.Clock == "" { // else the pieces say which is listened to
 		e.now = Heard{Clock: clock, Round: e.now.Round}
+		e.last = time.Now()
 	}
 	if e.now.Limit = limit; e.now.Round == 0 || round < e.now.Round {
 		e.now.Round = round
@@ -123,10 +138,11 @@ func (h *hearing) trace() *httptrace.ClientTrace {
 // body is the answer's, without the heads of its pieces if it has any.
 func (h *hearing) body(resp *http.Response) io.Reader {
 	h.ear.answered(resp.Header, h.round)
-	if resp.Header.Get(wire.ClockHeader) == "" {
+	clock := resp.Header.Get(wire.ClockHeader)
+	if clock == "" {
 		return resp.Body
 	}
-	return &wire.PieceReader{R: resp.Body, Heard: func(sent time.Duration) { h.ear.heard(sent, h.conn) }}
+	return &wire.PieceReader{R: resp.Body, Heard: func(sent time.Duration) { h.ear.heard(clock, sent, h.conn) }}
 }
 
 func countedOf(conn net.Conn) *countedConn {
