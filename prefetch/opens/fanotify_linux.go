@@ -20,13 +20,14 @@ type watcher struct {
 	root string
 	used Used
 	f    *os.File
-	self int32
+	self string // the path of this program
 	buf  [16 << 10]byte
-	// slice are the opens of the slice that is under way.
+	// slice are the opens of the slice that is under way, and ours are processes in it that run this program.
 	slice []open
+	ours  map[int32]bool
 }
 
-// Run tells used of regular files that other processes open below root, until ctx ends. It needs CAP_SYS_ADMIN.
+// Run tells used of regular files that other programs open below root, until ctx ends. It needs CAP_SYS_ADMIN.
 func Run(ctx context.Context, root string, used Used, o Options) error {
 	root, err := filepath.EvalSymlinks(root)
 	if err == nil {
@@ -39,7 +40,10 @@ func Run(ctx context.Context, root string, used Used, o Options) error {
 	if err != nil {
 		return fmt.Errorf("watching what is opened below %s: %w: it needs root and a kernel with fanotify", root, err)
 	}
-	w := &watcher{Options: o.orDefaults(), root: root, used: used, f: os.NewFile(uintptr(fd), "fanotify"), self: int32(os.Getpid())}
+	w := &watcher{
+		Options: o.orDefaults(), root: root, used: used, f: os.NewFile(uintptr(fd), "fanotify"),
+		self: programOf("self"), ours: map[int32]bool{},
+	}
 	defer w.f.Close()
 	return w.run(ctx)
 }
@@ -50,6 +54,7 @@ func (w *watcher) run(ctx context.Context) error {
 		if err := w.mark(unix.FAN_MARK_ADD); err != nil {
 			return err
 		}
+		clear(w.ours)
 		end := time.Now().Add(w.Slice)
 		bulk, err := w.watch(ctx, end)
 		if err != nil {
@@ -106,12 +111,13 @@ func (w *watcher) watch(ctx context.Context, end time.Time) (bulk bool, err erro
 	}
 }
 
-// drain closes what came before the mark was gone.
+// drain closes what came before the mark was gone. Each read has a time of its own: after a deadline none gives what is
+// still there.
 func (w *watcher) drain() error {
-	if err := w.f.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
-		return err
-	}
 	for {
+		if err := w.f.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+			return err
+		}
 		n, err := w.f.Read(w.buf[:])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
@@ -139,13 +145,34 @@ func (w *watcher) take(b []byte, each func(fd int, pid int32)) (n int) {
 			n += w.Most
 			continue
 		}
-		if pid != w.self {
+		if !w.own(pid) {
 			n++
 			each(int(fd), pid)
 		}
 		_ = unix.Close(int(fd))
 	}
 	return n
+}
+
+// own says whether a process runs this program: a snapshot of it opens everything, which says nothing about use.
+func (w *watcher) own(pid int32) bool {
+	if w.ours[pid] {
+		return true
+	}
+	own := w.self != "" && programOf(strconv.Itoa(int(pid))) == w.self
+	if own { // of the others there are not many in a slice, and they may yet become another program
+		w.ours[pid] = true
+	}
+	return own
+}
+
+// programOf is the path of the program of a process, upgraded since or not; empty if the process is gone.
+func programOf(pid string) string {
+	path, err := os.Readlink("/proc/" + pid + "/exe")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(path, " (deleted)")
 }
 
 // note keeps an open of a regular file below the root.
