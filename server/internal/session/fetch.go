@@ -30,6 +30,7 @@ func (e *Cut) Unwrap() error { return e.Err }
 //
 // A demand waits for nothing that is sent to its device, unless a limit holds for it, too; what is paced gives way to it.
 func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how Pace, w io.Writer) error {
+	how.Demand = how.Demand || len(ids) <= DemandMax && !how.Pieces // what says nothing and asks for little is one as well
 	slow, _ := w.(deadliner)
 	f := &fetch{
 		s: s, rest: ids, device: device, looked: time.Now(), pace: pace{w: w, peer: slow}, how: how,
@@ -44,8 +45,7 @@ func (s *Service) Fetch(ctx context.Context, device int64, ids []chunk.ID, how P
 	if len(ids) == 0 {
 		return f.end()
 	}
-	if how.Demand || len(ids) <= DemandMax && !how.Pieces { // what says nothing and asks for little is a demand as well
-		f.demand = true
+	if how.Demand {
 		return f.one(ctx)
 	}
 	if how.Pieces && how.Rate > 0 {
@@ -143,11 +143,10 @@ type fetch struct {
 	out      *bufio.Writer
 	wrote    bool
 
-	how    Pace
-	line   *line
-	demand bool
-	turn   chan struct{} // to be entered before something is written, if not nil,
-	until  time.Time     // but not waited for beyond this
+	how   Pace
+	line  *line
+	turn  chan struct{} // to be entered before something is written, if not nil,
+	until time.Time     // but not waited for beyond this
 }
 
 // window is a run of the chunks asked for. place is each one's record, or -1.
@@ -264,11 +263,11 @@ func (f *fetch) most() int {
 // places are those for windows of so many bytes: what is sent slowly holds them long, in the way of nothing that is fast.
 func (f *fetch) places(most int) *places {
 	switch slow := most < windowBytes; {
-	case slow && f.demand:
+	case slow && f.how.Demand:
 		return f.s.slowDemand
 	case slow:
 		return f.s.slowBulk
-	case f.demand:
+	case f.how.Demand:
 		return f.s.demand
 	}
 	return f.s.bulk

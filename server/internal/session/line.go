@@ -38,6 +38,8 @@ const (
 	// turnTime is how long a paced answer waits for those before it, in all; then it goes on beside them. It is well below
 	// the silence that an endpoint takes for a cut link (remote.Limits).
 	turnTime = 8 * time.Second
+	// yieldTime is how long a piece waits for demands that a limit holds back; then it goes, so that its answer is heard of.
+	yieldTime = 2 * time.Second
 )
 
 func pieceOf(at float64) int {
@@ -58,6 +60,9 @@ type line struct {
 	asked float64       // the rate that the device asked for last, 0 for none
 	at    float64       // what the bucket is set to
 	up    *rate.Limiter // of what the device sends
+
+	demands int           // that a limit holds back are being written,
+	quiet   chan struct{} // which is closed when they are written
 
 	users int // guarded by lines
 }
@@ -149,6 +154,41 @@ func (l *line) spend(n int) {
 		l.bucket.ReserveN(now, part)
 		n -= part
 	}
+}
+
+// demanded has bulk give way to a demand that takes from the bucket, until done.
+func (l *line) demanded() (done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.demands++; l.demands == 1 {
+		l.quiet = make(chan struct{})
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.demands--; l.demands == 0 {
+			close(l.quiet)
+		}
+	}
+}
+
+// yield waits while such demands are written, and says how long that took.
+func (l *line) yield(ctx context.Context) (waited time.Duration, err error) {
+	l.mu.Lock()
+	demands, quiet := l.demands, l.quiet
+	l.mu.Unlock()
+	if demands == 0 {
+		return 0, nil
+	}
+	began, t := time.Now(), time.NewTimer(yieldTime)
+	defer t.Stop()
+	select {
+	case <-quiet:
+	case <-t.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return time.Since(began), err
 }
 
 // lines are those of the devices that something is sent to.

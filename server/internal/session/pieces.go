@@ -46,6 +46,9 @@ func newSender(ctx context.Context, s *Service, l *line, how Pace, to *pace) *se
 
 // Write implements io.Writer.
 func (w *sender) Write(b []byte) (n int, err error) {
+	if w.how.Demand && w.how.limit() > 0 {
+		defer w.line.demanded()()
+	}
 	for n < len(b) && err == nil {
 		var k int
 		if at := w.line.rate(&w.how); at > 0 || w.how.Pieces {
@@ -62,9 +65,7 @@ func (w *sender) Write(b []byte) (n int, err error) {
 // piece writes the first bytes of b, as many as go at once.
 func (w *sender) piece(b []byte, at float64) (int, error) {
 	b = b[:min(len(b), pieceOf(at))]
-	waited, err := w.line.wait(w.ctx, at, len(b)+pieceExtra)
-	w.to.rest(waited)
-	if err != nil {
+	if err := w.await(at, len(b)+pieceExtra); err != nil {
 		return 0, err
 	}
 	w.buf = w.buf[:0]
@@ -79,4 +80,18 @@ func (w *sender) piece(b []byte, at float64) (int, error) {
 		w.flush()
 	}
 	return len(b), nil
+}
+
+// await waits until n bytes may go.
+func (w *sender) await(at float64, n int) error {
+	if !w.how.Demand {
+		waited, err := w.line.yield(w.ctx)
+		w.to.rest(waited)
+		if err != nil {
+			return err
+		}
+	}
+	waited, err := w.line.wait(w.ctx, at, n)
+	w.to.rest(waited)
+	return err
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"sync"
 	"testing"
@@ -114,6 +115,34 @@ func TestTurnsEnd(t *testing.T) {
 		if took := time.Since(began); took != turnTime {
 			t.Errorf("two turns that never came were waited for %v", took)
 		}
+	})
+}
+
+// Invariant 5: a demand under a limit waits for no more of the device's bulk than is on its way, and bulk is still heard of
+// when there are demands without end.
+func TestBulkGivesWayToLimitedDemands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(lines).use(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var bulk, demanded bytes.Buffer
+		limit := func() float64 { return rateMin }
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, _ = newSender(ctx, &Service{}, l, Pace{Pieces: true, Limit: limit}, &pace{w: &bulk}).Write(make([]byte, 1<<20))
+		})
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		before, began := bulk.Len(), time.Now()
+		_, err := newSender(ctx, &Service{}, l, Pace{Demand: true, Limit: limit}, &pace{w: &demanded}).Write(make([]byte, 4*rateMin))
+		must(t, err)
+		if took := time.Since(began); took > 4500*time.Millisecond {
+			t.Errorf("four seconds' worth took a demand %v", took)
+		}
+		if n := (bulk.Len() - before) / pieceMin; n < 2 || n > 4 {
+			t.Errorf("%d pieces of bulk came meanwhile", n)
+		}
+		cancel()
+		all.Wait()
 	})
 }
 
