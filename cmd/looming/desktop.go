@@ -137,6 +137,7 @@ type desktop struct {
 	client *remote.Client
 	f      *vfs.FS
 	m      mounted
+	over   *handover
 	learnt *learner
 	// reuse is what this disk holds already, nil if that is not asked.
 	reuse *reuse
@@ -202,7 +203,7 @@ func source(c *remote.Client, class remote.Class) chunk.Source {
 }
 
 func (s *site) open(ctx context.Context, c *remote.Client, w wanted, how showing) (*desktop, error) {
-	d := &desktop{wanted: w, dir: s.dir, client: c, reuse: s.held, learnt: newLearner(c, w.CVD, filepath.Join(s.side, tallyFile))}
+	d := &desktop{wanted: w, dir: s.dir, client: c, over: s.over, reuse: s.held, learnt: newLearner(c, w.CVD, filepath.Join(s.side, tallyFile))}
 	o := vfs.Options{
 		Backing: s.backing, Side: s.side, Root: w.Root, Deadline: how.deadline, Reserve: uint64(how.reserve), Used: d.learnt.used,
 		Demand: source(c, remote.Demand), Ahead: source(c, remote.Ahead), Bulk: source(c, remote.Bulk), History: past{c, w.CVD},
@@ -221,10 +222,10 @@ func (s *site) open(ctx context.Context, c *remote.Client, w wanted, how showing
 
 // close takes the desktop away and keeps what is here of it. A mount that
 // programs use goes out of sight and ends with this process; until then it is
-// served, so the files stay open.
+// served, so the files stay open. One that is gone by itself is not to be made anew.
 func (d *desktop) close() error {
 	if d.m == nil {
-		return d.f.Close()
+		return errors.Join(d.over.End(), d.f.Close())
 	}
 	err := d.m.Unmount()
 	if err == nil {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -75,5 +76,28 @@ func TestKeptEnds(t *testing.T) {
 	_, err = p.Wait(r.ctx)
 	if end, ok := errors.AsType[*lab.Ended](err); !ok || end.Code != 5 {
 		t.Errorf("streaming what is not there: %v", err)
+	}
+}
+
+// A mount that was unmounted is not brought back, also by a worker that took it over.
+func TestUnmounted(t *testing.T) {
+	r := serving(t)
+	office := r.endpoint("office", "")
+	root, point := r.path("root"), r.path("mount")
+	fill(t, root, 20, 5)
+	r.snapshot(office, "desk", root)
+	for _, dies := range []bool{false, true} {
+		p := r.stopped(office.Mount(r.ctx, "desk", point, "--backing", lab.Work(point)))
+		if dies {
+			pid, err := p.Worker()
+			must(t, err)
+			must(t, syscall.Kill(pid, syscall.SIGKILL))
+			_, err = os.ReadDir(point) // answered by the next worker
+			must(t, err)
+		}
+		must(t, syscall.Unmount(point, 0))
+		if _, err := p.Wait(r.ctx); err != nil || lab.Mounted(point) {
+			t.Errorf("unmounted, after a death %v: ended with %v, mounted %v\n%s", dies, err, lab.Mounted(point), p.Said())
+		}
 	}
 }
