@@ -188,10 +188,7 @@ func openDesktop(ctx context.Context, c *remote.Client, w wanted, at site, how s
 		return d, err
 	}
 	slog.Error("the mount is made anew: programs that use it must be started again", "mount", at.dir, "err", err)
-	if err := at.over.End(); err != nil {
-		return nil, err
-	}
-	if at.over, err = inherit(at.dir); err != nil {
+	if err := at.over.Anew(); err != nil {
 		return nil, err
 	}
 	return at.open(ctx, c, w, how)

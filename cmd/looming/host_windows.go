@@ -21,7 +21,9 @@ type handover struct{}
 func (*handover) Taken() bool     { return false }
 func (*handover) Place() string   { return "" }
 func (*handover) SetPlace(string) {}
+func (*handover) Anew() error     { return nil }
 func (*handover) End() error      { return nil }
+func (*handover) Close() error    { return nil }
 
 func inherit(string) (*handover, error) { return nil, nil }
 

@@ -58,7 +58,7 @@ past. A desktop that has a .snapshots of its own shows that instead.`,
 }
 
 // run mounts, and serves until the mount is gone or ctx ends.
-func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
+func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) (err error) {
 	point, err := filepath.Abs(m.point)
 	if err != nil {
 		return err
@@ -67,6 +67,7 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, over.Close()) }()
 	work, err := m.work(ctx, app, c, over)
 	if err != nil {
 		return err
@@ -80,10 +81,10 @@ func (m *mounting) run(ctx context.Context, app *app, c *remote.Client) error {
 	if err != nil {
 		return err
 	}
-	if err := app.shown().add(work); err != nil {
-		return err
-	}
 	if !over.Taken() {
+		if err := app.shown().add(work); err != nil {
+			return err
+		}
 		if err := durable.MkdirAll(point, 0o755); err != nil {
 			return err
 		}

@@ -82,7 +82,7 @@ func (s *streaming) command(ctx context.Context, app *app) error {
 }
 
 // run streams until the target is native, or with noPivot until ctx ends.
-func (s *streaming) run(ctx context.Context) (status, error) {
+func (s *streaming) run(ctx context.Context) (st status, err error) {
 	l, err := pivot.For(s.target)
 	if err != nil {
 		return status{}, err
@@ -91,6 +91,7 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	if err != nil {
 		return status{}, err
 	}
+	defer func() { err = errors.Join(err, over.Close()) }()
 	if !over.Taken() { // nobody answers yet at a mount that is taken over
 		r, err := pivot.Recover(s.target)
 		if err != nil {
@@ -107,14 +108,16 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	if err := s.shown.add(l.Work); err != nil {
-		return status{}, err
+	if !over.Taken() {
+		if err := s.shown.add(l.Work); err != nil {
+			return status{}, err
+		}
 	}
 	side := filepath.Join(l.Work, stateDir)
 	if err := durable.MkdirAll(side, 0o700); err != nil {
 		return status{}, err
 	}
-	held, err := s.held(l.Work, &w)
+	held, err := s.held(l.Work, &w, over.Taken())
 	if err != nil {
 		return status{}, err
 	}
@@ -126,14 +129,14 @@ func (s *streaming) run(ctx context.Context) (status, error) {
 	return s.serve(ctx, d, l)
 }
 
-// held opens what this disk holds already.
-func (s *streaming) held(work string, w *wanted) (*reuse, error) {
+// held opens what this disk holds already, for a desktop that goes on here if again.
+func (s *streaming) held(work string, w *wanted, again bool) (*reuse, error) {
 	paths := s.reuse
-	if len(paths) == 0 { // what is gone since then is no reason to stop
+	if again = again || len(paths) == 0; again { // what is gone since then is no reason to stop
 		paths = slices.DeleteFunc(slices.Clone(w.Reuse), func(p string) bool { return p != noReuse && !isDir(p) })
 	}
 	held, err := s.app.openReuse(paths, work)
-	if err != nil || len(s.reuse) == 0 {
+	if err != nil || again {
 		return held, err
 	}
 	if err := w.reusing(work, held.named()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -100,4 +101,26 @@ func TestUnmounted(t *testing.T) {
 			t.Errorf("unmounted, after a death %v: ended with %v, mounted %v\n%s", dies, err, lab.Mounted(point), p.Said())
 		}
 	}
+}
+
+// A worker that cannot go on with a mount ends it: nobody waits for an answer that never comes.
+func TestKeptGivesUp(t *testing.T) {
+	r := serving(t)
+	office := r.endpoint("office", "")
+	root, target := r.path("root"), r.path("target")
+	fill(t, root, 20, 5)
+	r.snapshot(office, "desk", root)
+	p := r.stopped(office.Stream(r.ctx, "desk", target, "--no-pivot"))
+	r.status(office, target, "all to be here", func(s lab.Streaming) bool { return s.Phase == "filled" })
+	must(t, os.WriteFile(filepath.Join(lab.Work(target), "desktop.json"), []byte("none"), 0o600))
+	pid, err := p.Worker()
+	must(t, err)
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	if _, err := p.Wait(r.ctx); err == nil {
+		t.Error("a stream without its desktop ended well")
+	}
+	if _, err := os.ReadDir(target); err != nil && !errors.Is(err, syscall.ENOTCONN) {
+		t.Error(err)
+	}
+	_ = lab.Unmount(target)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/ledger"
@@ -36,6 +37,10 @@ type Handover struct {
 	fd, mem int
 	taken   bool
 	place   string
+	// mapped is the memory of the ledger.
+	mapped []byte
+	// serving says that requests are answered, which writes to the ledger.
+	serving atomic.Bool
 
 	mu sync.Mutex
 	// open counts handles by node: only what is open is used without a name.
@@ -52,14 +57,8 @@ func Inherit(k Keeper, name string) (*Handover, error) {
 	o := &Handover{k: k, name: name, fd: -1, mem: -1, open: map[uint64]int{}, held: map[uint64]bool{}}
 	dev, mounted := k.Take(name + ".fuse")
 	mem, begun := k.Take(name + ".ledger")
-	if mounted && begun && connected(dev) {
-		err := o.take(dev, mem)
-		if err == nil {
-			return o, nil
-		}
-		if !errors.Is(err, ledger.ErrForeign) {
-			return nil, err
-		}
+	if mounted && begun && connected(dev) && o.take(dev, mem) == nil {
+		return o, nil
 	}
 	if mounted {
 		_ = unix.Close(dev)
@@ -67,12 +66,18 @@ func Inherit(k Keeper, name string) (*Handover, error) {
 	if begun {
 		_ = unix.Close(mem)
 	}
-	if mounted || begun {
-		if err := o.drop(); err != nil {
-			return nil, err
-		}
+	o.fd, o.taken = -1, false
+	if err := errors.Join(o.Close(), o.begin()); err != nil {
+		return nil, errors.Join(err, o.Close())
 	}
-	return o, o.begin()
+	return o, nil
+}
+
+// Anew gives up what was taken over, for a new mount. Nobody uses the ledger any more.
+func (o *Handover) Anew() error {
+	err := o.Close()
+	o.taken = false
+	return errors.Join(err, o.begin())
 }
 
 // Taken says that the mount is there already.
@@ -99,21 +104,22 @@ func connected(dev int) bool {
 }
 
 func (o *Handover) take(dev, mem int) error {
-	b, err := mapped(mem)
+	err := o.mapIn(mem)
+	if err == nil {
+		o.led, err = ledger.Open(o.mapped)
+	}
 	if err != nil {
 		return err
 	}
-	if o.led, err = ledger.Open(b); err != nil {
-		_ = unix.Munmap(b)
-		return err
+	if fd, ok := o.k.Take(o.name + ".place"); ok {
+		o.place, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if err = errors.Join(err, unix.Close(fd)); err != nil {
+			return err
+		}
 	}
 	_ = unix.Close(mem) // the mapping holds it
 	o.fd, o.taken = dev, true
-	if fd, ok := o.k.Take(o.name + ".place"); ok {
-		o.place, err = os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
-		err = errors.Join(err, unix.Close(fd))
-	}
-	return err
+	return nil
 }
 
 func (o *Handover) begin() error {
@@ -125,11 +131,11 @@ func (o *Handover) begin() error {
 	if err := unix.Ftruncate(mem, ledgerSize); err != nil {
 		return fmt.Errorf("memory for what the kernel knows: %w", err)
 	}
-	b, err := mapped(mem)
-	if err == nil {
-		o.led = ledger.New(b)
+	if err := o.mapIn(mem); err != nil {
+		return err
 	}
-	return err
+	o.led = ledger.New(o.mapped)
+	return nil
 }
 
 // keep has the mount outlive this process from now on.
@@ -149,12 +155,12 @@ func (o *Handover) keep(dev int) error {
 	return err
 }
 
-func mapped(mem int) ([]byte, error) {
-	b, err := unix.Mmap(mem, 0, ledgerSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func (o *Handover) mapIn(mem int) (err error) {
+	o.mapped, err = unix.Mmap(mem, 0, ledgerSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("memory for what the kernel knows: %w", err)
+		return fmt.Errorf("memory for what the kernel knows: %w", err)
 	}
-	return b, nil
+	return nil
 }
 
 // End has nothing of the mount outlive this process.
@@ -169,6 +175,25 @@ func (o *Handover) End() error {
 		}
 	}
 	return o.drop()
+}
+
+// Close is End, and lets go of the ledger unless requests are still answered.
+// The vfs.FS that writes to it is closed.
+func (o *Handover) Close() error {
+	err := o.End()
+	if o == nil || o.mapped == nil || o.serving.Load() {
+		return err
+	}
+	err = errors.Join(err, unix.Munmap(o.mapped))
+	o.mapped, o.led = nil, nil
+	return err
+}
+
+// served says that the last request is answered.
+func (o *Handover) served() {
+	if o != nil {
+		o.serving.Store(false)
+	}
 }
 
 func (o *Handover) drop() error {

@@ -81,6 +81,9 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 			return nil, fmt.Errorf("going on with the mount at %s: %w", dir, err)
 		}
 	}
+	if o.Handover != nil {
+		o.Handover.serving.Store(true)
+	}
 	go server.Serve() // ends when the file system is unmounted
 	if err := server.WaitMount(); err != nil {
 		return nil, errors.Join(fmt.Errorf("mounting at %s: %w", dir, err), server.Unmount())
@@ -114,7 +117,10 @@ func disabled(o Options) uint64 {
 }
 
 // Wait returns when the file system is unmounted and every request is answered.
-func (m *Mount) Wait() { m.server.Wait() }
+func (m *Mount) Wait() {
+	m.server.Wait()
+	m.over.served()
+}
 
 // Unmount unmounts. While files are open it fails with EBUSY.
 func (m *Mount) Unmount() error {
@@ -138,7 +144,7 @@ const lastRequests = 5 * time.Second
 func (m *Mount) settle() {
 	done := make(chan struct{})
 	go func() { // ends with the last copy of the mount
-		m.server.Wait()
+		m.Wait()
 		close(done)
 	}()
 	t := time.NewTimer(lastRequests)
