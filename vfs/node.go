@@ -93,10 +93,15 @@ func (f *FS) drop(n *Node, times int) {
 		if f.byIno[n.ino] == n {
 			delete(f.byIno, n.ino)
 		}
-		f.o.Ledger.Remove(n.at)
+		if n.pin == nil {
+			f.o.Ledger.Remove(n.at)
+		}
 		f.table.Unlock()
-		if n.pin != nil && f.o.Nameless != nil {
-			f.o.Nameless.Release(n.id)
+		if n.pin != nil { // it is written down as long as it is held
+			if f.o.Nameless != nil {
+				f.o.Nameless.Release(n.id)
+			}
+			f.o.Ledger.Remove(n.at)
 		}
 		if n.dir != nil {
 			f.dirsOpen.Add(-1)

@@ -59,5 +59,5 @@ func inherit(dir string) (*handover, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fuse.Inherit(k, "looming-"+chunk.Sum([]byte(dir)).String()[:16])
+	return fuse.Inherit(k, chunk.Sum([]byte(dir)).String()[:8])
 }

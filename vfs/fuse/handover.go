@@ -20,6 +20,10 @@ type Keeper interface {
 	// Keep holds a copy of fd under a name, until Drop.
 	Keep(name string, fd int) error
 	Drop(name string) error
+	// Names are those with a prefix under which something is kept.
+	Names(prefix string) []string
+	// Room is how many bytes of names may still be kept.
+	Room() int
 	// Take returns what a process before this one had kept under a name; it is the
 	// caller's own, and remains kept.
 	Take(name string) (fd int, ok bool)
@@ -46,7 +50,13 @@ type Handover struct {
 	// open counts handles by node: only what is open is used without a name.
 	open map[uint64]int
 	held map[uint64]bool
+	// pins is what the names of held nodes begin with. It is another for each
+	// ledger, whose numbers of nodes may be the same.
+	pins string
 }
+
+// spared is the room for names that is left to mounts, and to what is open.
+const spared = 32 << 10
 
 // ledgerSize bounds the ledger, in bytes. What is not used of it takes no memory.
 const ledgerSize = 4 << 30
@@ -156,6 +166,11 @@ func (o *Handover) keep(dev int) error {
 }
 
 func (o *Handover) mapIn(mem int) (err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(mem, &st); err != nil {
+		return fmt.Errorf("memory for what the kernel knows: %w", err)
+	}
+	o.pins = o.name + pinned + strconv.FormatUint(st.Ino, 36) + "."
 	o.mapped, err = unix.Mmap(mem, 0, ledgerSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("memory for what the kernel knows: %w", err)
@@ -199,15 +214,33 @@ func (o *Handover) served() {
 func (o *Handover) drop() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	errs := []error{o.k.Drop(o.name + ".fuse"), o.k.Drop(o.name + ".ledger"), o.k.Drop(o.name + ".place")}
-	for id := range o.held {
-		errs = append(errs, o.k.Drop(o.pin(id)))
+	var errs []error
+	for _, name := range o.k.Names(o.name + ".") {
+		errs = append(errs, o.k.Drop(name))
 	}
 	o.held = map[uint64]bool{}
 	return errors.Join(errs...)
 }
 
-func (o *Handover) pin(id uint64) string { return o.name + "." + strconv.FormatUint(id, 10) }
+// tidy drops what was held for nodes that are no more.
+func (o *Handover) tidy() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	used := map[string]bool{}
+	for id := range o.held {
+		used[o.pin(id)] = true
+	}
+	for _, name := range o.k.Names(o.name + pinned) {
+		if !used[name] {
+			_ = o.k.Drop(name) // at worst it is held until the mount ends
+		}
+	}
+}
+
+// pinned is between a mount's name and that of something that is held.
+const pinned = ".n"
+
+func (o *Handover) pin(id uint64) string { return o.pins + strconv.FormatUint(id, 36) }
 
 // opened counts the handles of a node.
 func (o *Handover) opened(id uint64, by int) {
@@ -222,11 +255,12 @@ func (o *Handover) opened(id uint64, by int) {
 }
 
 // Hold implements vfs.Keeper. A file that is not open, and has no other name, is
-// used by nobody any more.
+// used by nobody any more. Where many are held already, what is open comes first:
+// the rest can be looked up again, or nobody looks.
 func (o *Handover) Hold(id uint64, p *backing.Pin, dir, last bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if last && !dir && o.open[id] == 0 {
+	if o.open[id] == 0 && (last && !dir || o.k.Room() < spared) {
 		return
 	}
 	if o.k.Keep(o.pin(id), p.Fd()) == nil {
@@ -238,10 +272,8 @@ func (o *Handover) Hold(id uint64, p *backing.Pin, dir, last bool) {
 func (o *Handover) Release(id uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.held[id] {
-		_ = o.k.Drop(o.pin(id)) // at worst it is held until the mount ends
-		delete(o.held, id)
-	}
+	_ = o.k.Drop(o.pin(id)) // at worst it is held until the mount ends
+	delete(o.held, id)
 }
 
 // Held implements vfs.Keeper.

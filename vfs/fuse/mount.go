@@ -77,6 +77,7 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 	present(server)
 	if taken {
 		h.resume()
+		o.Handover.tidy()
 		if err := o.Handover.askAgain(); err != nil {
 			return nil, fmt.Errorf("going on with the mount at %s: %w", dir, err)
 		}

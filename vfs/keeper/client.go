@@ -16,9 +16,20 @@ import (
 type Client struct {
 	fd int
 
-	mu   sync.Mutex
-	kept map[string]int
+	mu sync.Mutex
+	// kept is what a process before this one kept, until it is taken; names are
+	// all that is kept now, room is how many bytes of names may follow.
+	kept  map[string]int
+	names map[string]bool
+	room  int
 }
+
+// namesMax bounds the names together, in bytes: a kernel takes 128 KiB in one
+// variable of an environment.
+const namesMax = 120 << 10
+
+// ErrFull says that no more can be kept.
+var ErrFull = errors.New("the keeper holds all that it can hand over")
 
 // The environment of a process that is kept. They are systemd's.
 const (
@@ -40,13 +51,14 @@ func Connect(getenv func(string) string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reaching the keeper of this process: %w", err)
 	}
-	c := &Client{fd: fd, kept: map[string]int{}}
+	c := &Client{fd: fd, kept: map[string]int{}, names: map[string]bool{}, room: namesMax}
 	count, _ := strconv.Atoi(getenv(envFds)) // none is set where nothing was kept
 	names := strings.Split(getenv(envNames), ":")
 	for i := range count {
 		unix.CloseOnExec(firstFd + i)
 		if i < len(names) {
 			c.kept[names[i]] = firstFd + i
+			c.note(names[i])
 		}
 	}
 	return c, nil
@@ -78,19 +90,66 @@ func (c *Client) Take(name string) (fd int, ok bool) {
 	return fd, ok
 }
 
-// Keep has a copy of fd kept under a name, until Drop.
-func (c *Client) Keep(name string, fd int) error {
-	return c.say("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, unix.UnixRights(fd))
+// Room is how many bytes of names may still be kept, each with a byte of its own.
+func (c *Client) Room() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.room
 }
 
-// Drop has all that is kept under a name closed.
+// Names are those with a prefix under which something is kept.
+func (c *Client) Names(prefix string) (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name := range c.names {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Keep has a copy of fd kept under a name, until Drop.
+func (c *Client) Keep(name string, fd int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.names[name] && c.room <= len(name) {
+		return ErrFull
+	}
+	if err := c.say("FDSTORE=1\nFDPOLL=0\nFDNAME="+name, unix.UnixRights(fd)); err != nil {
+		return err
+	}
+	c.note(name)
+	return nil
+}
+
+func (c *Client) note(name string) {
+	if !c.names[name] {
+		c.names[name] = true
+		c.room -= len(name) + 1
+	}
+}
+
+// Drop has all that is kept under a name closed, also what nobody took.
 func (c *Client) Drop(name string) error {
-	return c.say("FDSTOREREMOVE=1\nFDNAME="+name, nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.names[name] {
+		return nil
+	}
+	if err := c.say("FDSTOREREMOVE=1\nFDNAME="+name, nil); err != nil {
+		return err
+	}
+	if fd, ok := c.kept[name]; ok {
+		_ = unix.Close(fd)
+		delete(c.kept, name)
+	}
+	delete(c.names, name)
+	c.room += len(name) + 1
+	return nil
 }
 
 func (c *Client) say(text string, oob []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if err := unix.Sendmsg(c.fd, []byte(text), oob, nil, 0); err != nil {
 		return fmt.Errorf("telling the keeper of this process: %w", err)
 	}
