@@ -4,6 +4,7 @@ package keeper_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,9 @@ func live(what string) (code int) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 99
+	}
+	if what == "full" {
+		return liveFull(k)
 	}
 	fd, again := k.Take("count")
 	if !again {
@@ -75,6 +79,48 @@ func TestRun(t *testing.T) {
 		if code != want.code || (err != nil) != (what == "always") || strings.Count(out.String(), "life") != want.lives ||
 			!strings.HasSuffix(out.String(), fmt.Sprintf("life %d\n", want.lives)) {
 			t.Errorf("%s: code %d, %v\n%s", what, code, err, out.String())
+		}
+	}
+}
+
+// What is kept is handed over however much it is; beyond that it is refused. A
+// start that fails while something is kept is tried again.
+func TestFull(t *testing.T) {
+	starts := 0
+	var out bytes.Buffer
+	code, err := keeper.Run(func() (*exec.Cmd, error) {
+		if starts++; starts == 2 {
+			return exec.Command("/none"), nil
+		}
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), act+"=full")
+		cmd.Stdout, cmd.Stderr = &out, os.Stderr
+		return cmd, nil
+	}, keeper.Options{})
+	if code != 7 || err != nil || starts != 3 {
+		t.Errorf("code %d, %v, %d starts\n%s", code, err, starts, out.String())
+	}
+}
+
+// liveFull keeps all that it may, and drops it in its second life.
+func liveFull(k *keeper.Client) int {
+	old := k.Names("full.")
+	for _, name := range old {
+		if k.Drop(name) != nil {
+			return 95
+		}
+	}
+	if len(old) > 0 {
+		if len(k.Names("")) > 0 || len(old) < 5000 {
+			return 94
+		}
+		return 7
+	}
+	for i := 0; ; i++ {
+		if err := k.Keep(fmt.Sprintf("full.%015d", i), 0); errors.Is(err, keeper.ErrFull) {
+			return 1
+		} else if err != nil {
+			return 93
 		}
 	}
 }

@@ -25,9 +25,12 @@ type Options struct {
 
 const deathsTime = 10 * time.Second
 
+// startPause is how long after a start that failed the next one is tried.
+const startPause = 500 * time.Millisecond
+
 // Run starts the process that command makes, and once more whenever it dies, until
 // it ends by itself, and returns its exit code. A process dies by a signal, or by
-// ending while something of it is kept. It dies with the keeper.
+// ending while something of it is kept, or by not starting then. It dies with the keeper.
 //
 // Interrupt and SIGTERM are passed on, and then the process is let die. SIGHUP has
 // it replaced at once, by what its program is now.
@@ -49,7 +52,10 @@ func Run(command func() (*exec.Cmd, error), o Options) (code int, err error) {
 	}
 	for {
 		end, err := k.once(command)
-		if err != nil || end.by == 0 && !end.kept || k.ending {
+		if err != nil && end.kept { // the program may just be replaced
+			k.pause()
+		}
+		if !end.kept && (err != nil || end.by == 0) || k.ending {
 			return end.exit(), err
 		}
 		if k.replaced {
@@ -57,10 +63,10 @@ func Run(command func() (*exec.Cmd, error), o Options) (code int, err error) {
 			continue
 		}
 		if !k.again(time.Now()) {
-			return end.exit(), errors.New("it died too often, and is not started again")
+			return end.exit(), errors.Join(errors.New("it died too often, and is not started again"), err)
 		}
 		if o.Log != nil {
-			o.Log("%s, and is started again", end)
+			o.Log("%s, and is started again", end.say(err))
 		}
 	}
 }
@@ -81,8 +87,11 @@ type ended struct {
 	kept bool
 }
 
-func (e ended) String() string {
-	if e.by != 0 {
+func (e ended) say(failed error) string {
+	switch {
+	case failed != nil:
+		return failed.Error()
+	case e.by != 0:
 		return fmt.Sprintf("the process was killed (%v)", e.by)
 	}
 	return fmt.Sprintf("the process ended with %d", e.code)
@@ -106,11 +115,12 @@ func (k *keeping) again(now time.Time) bool {
 
 // once is one life of the process.
 func (k *keeping) once(command func() (*exec.Cmd, error)) (ended, error) {
+	names, files := k.s.all()
+	unstarted := ended{kept: len(names) > 0}
 	cmd, err := command()
 	if err != nil {
-		return ended{}, err
+		return unstarted, err
 	}
-	names, files := k.s.all()
 	cmd.Env = append(cmd.Environ(), envSocket+"="+k.s.conn.LocalAddr().String(), envStore+"=100000",
 		envFds+"="+strconv.Itoa(len(files)), envNames+"="+strings.Join(names, ":"))
 	cmd.ExtraFiles = files
@@ -120,7 +130,7 @@ func (k *keeping) once(command func() (*exec.Cmd, error)) (ended, error) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	cmd.SysProcAttr.Setpgid = true // a Ctrl-C is for the keeper, which passes it on
 	if err := cmd.Start(); err != nil {
-		return ended{}, fmt.Errorf("starting %s: %w", cmd.Path, err)
+		return unstarted, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	err = k.wait(cmd)
 	end := ended{}
@@ -134,6 +144,15 @@ func (k *keeping) once(command func() (*exec.Cmd, error)) (ended, error) {
 	kept, _ := k.s.all()
 	end.kept = len(kept) > 0
 	return end, err
+}
+
+// pause waits before the next start, or until the process is to end.
+func (k *keeping) pause() {
+	select {
+	case <-time.After(startPause):
+	case s := <-k.signals:
+		k.ending = s != syscall.SIGHUP
+	}
 }
 
 // wait passes signals on until the process ends.
