@@ -35,30 +35,48 @@ const resent = 1 << 63
 // another process died. go-fuse wants to agree with a kernel before it serves; what
 // was agreed when the mount was made is said again, over a socket in its place.
 func (o *Handover) attach(h *host, dir string, opt *fuse.MountOptions) (*fuse.Server, error) {
-	dev, hello, agreed := o.fd, o.led.Note(), []byte(nil)
 	if o.Taken() {
-		hello, agreed = hello[:initSize], hello[initSize:]
-	} else {
-		var err error
-		if dev, hello, err = mount(dir, opt); err != nil {
-			return nil, err
-		}
+		return o.goOn(h, dir, opt)
 	}
-	server, slot, answer, err := introduce(h, hello, opt)
+	dev, hello, err := mount(dir, opt)
 	if err != nil {
 		return nil, err
 	}
-	if o.Taken() {
-		if string(answer[16:]) != string(agreed[16:]) {
-			return nil, fmt.Errorf("going on with the mount at %s: %w", dir, ledger.ErrForeign)
-		}
-		return server, unix.Dup3(dev, slot, unix.O_CLOEXEC)
-	}
 	defer unix.Close(dev)
+	server, err := o.first(h, dev, hello, opt)
+	if err != nil { // nobody would ever answer
+		return nil, errors.Join(err, unix.Unmount(dir, unix.MNT_DETACH), o.End())
+	}
+	return server, nil
+}
+
+// goOn serves a mount that another process made.
+func (o *Handover) goOn(h *host, dir string, opt *fuse.MountOptions) (*fuse.Server, error) {
+	note := o.led.Note()
+	if len(note) < initSize+answerSize {
+		return nil, fmt.Errorf("going on with the mount at %s: %w", dir, ledger.ErrForeign)
+	}
+	hello, agreed := note[:initSize], note[initSize:]
+	server, answer, err := o.introduce(h, hello, opt)
+	if err != nil {
+		return nil, err
+	}
+	if string(answer[16:]) != string(agreed[16:]) {
+		return nil, fmt.Errorf("going on with the mount at %s: %w", dir, ledger.ErrForeign)
+	}
+	return server, unix.Dup3(o.fd, o.slot, unix.O_CLOEXEC)
+}
+
+// first agrees with the kernel about a new mount, and has the keeper hold it.
+func (o *Handover) first(h *host, dev int, hello []byte, opt *fuse.MountOptions) (*fuse.Server, error) {
+	server, answer, err := o.introduce(h, hello, opt)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := unix.Write(dev, answer); err != nil {
 		return nil, fmt.Errorf("answering the kernel: %w", err)
 	}
-	if err := unix.Dup3(dev, slot, unix.O_CLOEXEC); err != nil {
+	if err := unix.Dup3(dev, o.slot, unix.O_CLOEXEC); err != nil {
 		return nil, err
 	}
 	o.led.SetNote(append(append([]byte{}, hello...), answer...))
@@ -81,26 +99,27 @@ func (o *Handover) askAgain() error {
 
 // introduce has go-fuse agree with a kernel that said hello. The server then reads
 // and writes the descriptor slot.
-func introduce(h *host, hello []byte, opt *fuse.MountOptions) (s *fuse.Server, slot int, answer []byte, err error) {
+func (o *Handover) introduce(h *host, hello []byte, opt *fuse.MountOptions) (s *fuse.Server, answer []byte, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, 0, nil, err
+		return nil, nil, err
 	}
 	defer unix.Close(pair[0])
 	if _, err := unix.Write(pair[0], hello); err != nil {
-		return nil, 0, nil, errors.Join(err, unix.Close(pair[1]))
+		return nil, nil, errors.Join(err, unix.Close(pair[1]))
 	}
 	on := *opt
 	on.DirectMount = false
 	if s, err = fuse.NewServer(h, fmt.Sprintf("/dev/fd/%d", pair[1]), &on); err != nil {
-		return nil, 0, nil, err
+		return nil, nil, err
 	}
+	o.idle, o.slot = s, pair[1]
 	answer = make([]byte, answerSize+1)
 	n, err := unix.Read(pair[0], answer)
 	if err == nil && n != answerSize {
 		err = fmt.Errorf("%d bytes agreed with the kernel, not %d", n, answerSize)
 	}
-	return s, pair[1], answer[:answerSize], err
+	return s, answer[:answerSize], err
 }
 
 // mount makes the mount and returns its device with what the kernel says first.

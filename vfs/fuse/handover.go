@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/ledger"
 	"golang.org/x/sys/unix"
@@ -39,8 +41,11 @@ type Handover struct {
 	// fd is the device that a process before this one left, mem the memory of a new
 	// ledger, until they are used; otherwise -1.
 	fd, mem int
-	taken   bool
-	place   string
+	// idle is a server that does not serve yet, which owns the descriptor slot.
+	idle  *fuse.Server
+	slot  int
+	taken bool
+	place string
 	// mapped is the memory of the ledger.
 	mapped []byte
 	// serving says that requests are answered, which writes to the ledger.
@@ -189,7 +194,22 @@ func (o *Handover) End() error {
 			*fd = -1
 		}
 	}
-	return o.drop()
+	return errors.Join(o.empty(), o.drop())
+}
+
+// empty takes the device from a server that is not to serve. The descriptor is the server's to close.
+func (o *Handover) empty() error {
+	if o.idle == nil {
+		return nil
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(unix.Dup3(null, o.slot, unix.O_CLOEXEC), unix.Close(null))
+	runtime.KeepAlive(o.idle)
+	o.idle = nil
+	return err
 }
 
 // Close is End, and lets go of the ledger unless requests are still answered.
@@ -202,6 +222,12 @@ func (o *Handover) Close() error {
 	err = errors.Join(err, unix.Munmap(o.mapped))
 	o.mapped, o.led = nil, nil
 	return err
+}
+
+// serves says that the server answers requests, and closes the device in the end.
+func (o *Handover) serves() {
+	o.idle = nil
+	o.serving.Store(true)
 }
 
 // served says that the last request is answered.

@@ -3,13 +3,17 @@
 package fuse_test
 
 import (
+	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/looming-project/looming/vfs/backing"
 	"github.com/looming-project/looming/vfs/fuse"
+	"github.com/looming-project/looming/vfs/vfstest"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,11 +21,19 @@ import (
 type store struct {
 	names map[string]bool
 	room  int
+	// fails is what Keep fails with.
+	fails error
 }
 
-func (s *store) Keep(name string, _ int) error { s.names[name] = true; return nil }
-func (s *store) Drop(name string) error        { delete(s.names, name); return nil }
-func (s *store) Room() int                     { return s.room }
+func (s *store) Keep(name string, _ int) error {
+	if s.fails == nil {
+		s.names[name] = true
+	}
+	return s.fails
+}
+
+func (s *store) Drop(name string) error { delete(s.names, name); return nil }
+func (s *store) Room() int              { return s.room }
 func (s *store) Names(prefix string) (names []string) {
 	for name := range s.names {
 		if strings.HasPrefix(name, prefix) {
@@ -71,4 +83,25 @@ func TestNothingKept(t *testing.T) {
 	if got := all(); len(got) != 1 {
 		t.Errorf("kept of a mount that ended: %q", got)
 	}
+}
+
+// A mount that cannot be kept is not made: nobody would answer there.
+func TestNotKept(t *testing.T) {
+	dir := t.TempDir()
+	mnt := filepath.Join(dir, "mnt")
+	must(t, os.Mkdir(mnt, 0o755))
+	fails := errors.New("no keeper")
+	o, err := fuse.Inherit(&store{names: map[string]bool{}, fails: fails}, "desk")
+	must(t, err)
+	tr := vfstest.NewTree(nil)
+	tr.AddFile("f", []byte("body"), 1)
+	f, err := crashOpen(dir, tr, 0, o)
+	must(t, err)
+	if _, err := fuse.New(f, mnt, fuse.Options{Handover: o}); !errors.Is(err, fails) {
+		t.Errorf("a mount that is not kept: %v", err)
+	}
+	if names, err := os.ReadDir(mnt); len(names) > 0 || err != nil {
+		t.Errorf("a mount is left: %v, %v", names, err)
+	}
+	must(t, f.Close(), o.Close())
 }

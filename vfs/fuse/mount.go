@@ -79,11 +79,11 @@ func New(f *vfs.FS, dir string, o Options) (*Mount, error) {
 		h.resume()
 		o.Handover.tidy()
 		if err := o.Handover.askAgain(); err != nil {
-			return nil, fmt.Errorf("going on with the mount at %s: %w", dir, err)
+			return nil, errors.Join(fmt.Errorf("going on with the mount at %s: %w", dir, err), o.Handover.End())
 		}
 	}
 	if o.Handover != nil {
-		o.Handover.serving.Store(true)
+		o.Handover.serves()
 	}
 	go server.Serve() // ends when the file system is unmounted
 	if err := server.WaitMount(); err != nil {
