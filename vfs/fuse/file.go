@@ -112,6 +112,9 @@ func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if o == nil { // the process before this one closed it
 		return
 	}
+	if h.over != nil { // first: nobody must go on with a number that the kernel forgot
+		h.over.led.Remove(o.at)
+	}
 	t := o.t
 	t.mu.Lock()
 	if !o.passed {
@@ -123,9 +126,6 @@ func (h *host) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	t.mu.Unlock()
 	h.letGo(o.id, t)
 	h.over.opened(o.id, -1)
-	if h.over != nil {
-		h.over.led.Remove(o.at)
-	}
 	if o.h == nil {
 		return
 	}
