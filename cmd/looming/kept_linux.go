@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 
 	"github.com/looming-project/looming/cmd/internal/exit"
@@ -26,11 +28,27 @@ func kept(run running) running {
 		code, err := keeper.Run(worker, keeper.Options{Log: func(format string, args ...any) {
 			slog.Error(fmt.Sprintf(format, args...))
 		}})
+		if code != 0 || err != nil {
+			err = errors.Join(err, clearDead(args))
+		}
 		if err != nil {
 			return err
 		}
 		return exit.As(code)
 	}
+}
+
+// clearDead removes what is left of a mount where a command showed it that died and
+// is not started again.
+func clearDead(args []string) error {
+	if len(args) != 1 {
+		return nil
+	}
+	dir, err := filepath.Abs(args[0])
+	if err != nil {
+		return err
+	}
+	return fuse.Clear(dir)
 }
 
 // worker is this command once more, as the program is now: it may have been upgraded.

@@ -119,8 +119,7 @@ func TestKeptGivesUp(t *testing.T) {
 	if _, err := p.Wait(r.ctx); err == nil {
 		t.Error("a stream without its desktop ended well")
 	}
-	if _, err := os.ReadDir(target); err != nil && !errors.Is(err, syscall.ENOTCONN) {
-		t.Error(err)
+	if _, err := os.ReadDir(target); err != nil {
+		t.Errorf("a dead mount is left: %v", err)
 	}
-	_ = lab.Unmount(target)
 }
