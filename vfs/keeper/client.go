@@ -150,7 +150,11 @@ func (c *Client) Drop(name string) error {
 }
 
 func (c *Client) say(text string, oob []byte) error {
-	if err := unix.Sendmsg(c.fd, []byte(text), oob, nil, 0); err != nil {
+	err := unix.Sendmsg(c.fd, []byte(text), oob, nil, 0)
+	for err == unix.EINTR { //nolint:errorlint // it is never wrapped; a wait with a limit is not restarted
+		err = unix.Sendmsg(c.fd, []byte(text), oob, nil, 0)
+	}
+	if err != nil {
 		return fmt.Errorf("telling the keeper of this process: %w", err)
 	}
 	return nil
