@@ -115,22 +115,15 @@ func (k *keeping) again(now time.Time) bool {
 
 // once is one life of the process.
 func (k *keeping) once(command func() (*exec.Cmd, error)) (ended, error) {
-	names, files := k.s.all()
-	unstarted := ended{kept: len(names) > 0}
 	cmd, err := command()
+	kept := false
+	k.s.all(func(names []string, files []*os.File) {
+		if kept = len(names) > 0; err == nil {
+			err = k.start(cmd, names, files)
+		}
+	})
 	if err != nil {
-		return unstarted, err
-	}
-	cmd.Env = append(cmd.Environ(), envSocket+"="+k.s.conn.LocalAddr().String(), envStore+"=100000",
-		envFds+"="+strconv.Itoa(len(files)), envNames+"="+strings.Join(names, ":"))
-	cmd.ExtraFiles = files
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // a Ctrl-C is for the keeper, which passes it on
-	if err := cmd.Start(); err != nil {
-		return unstarted, fmt.Errorf("starting %s: %w", cmd.Path, err)
+		return ended{kept: kept}, err
 	}
 	err = k.wait(cmd)
 	end := ended{}
@@ -141,9 +134,24 @@ func (k *keeping) once(command func() (*exec.Cmd, error)) (ended, error) {
 		}
 		end.code = exit.ExitCode()
 	}
-	kept, _ := k.s.all()
-	end.kept = len(kept) > 0
+	k.s.all(func(names []string, _ []*os.File) { end.kept = len(names) > 0 })
 	return end, err
+}
+
+// start starts the process with what is kept.
+func (k *keeping) start(cmd *exec.Cmd, names []string, files []*os.File) error {
+	cmd.Env = append(cmd.Environ(), envSocket+"="+k.s.conn.LocalAddr().String(), envStore+"=100000",
+		envFds+"="+strconv.Itoa(len(files)), envNames+"="+strings.Join(names, ":"))
+	cmd.ExtraFiles = files
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // a Ctrl-C is for the keeper, which passes it on
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", cmd.Path, err)
+	}
+	return nil
 }
 
 // pause waits before the next start, or until the process is to end.

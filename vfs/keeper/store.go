@@ -122,8 +122,9 @@ func (s *store) remove(name string) {
 	}
 }
 
-// all is what is kept now. It waits until what was said is heard.
-func (s *store) all() (names []string, files []*os.File) {
+// all gives fn what is kept now, and keeps it meanwhile. It waits until what was
+// said is heard.
+func (s *store) all(fn func(names []string, files []*os.File)) {
 	if c, err := net.DialUnix("unixgram", nil, s.conn.LocalAddr().(*net.UnixAddr)); err == nil {
 		if _, err := c.Write([]byte(mark)); err == nil {
 			<-s.reached
@@ -132,7 +133,7 @@ func (s *store) all() (names []string, files []*os.File) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.names), slices.Clone(s.files)
+	fn(s.names, s.files)
 }
 
 func (s *store) close() {
