@@ -104,8 +104,15 @@ func TestWindowsFollowTheRate(t *testing.T) {
 		asked, limit float64
 		want         int
 	}{
-		{0, 0, windowBytes}, {1e9, 0, windowBytes}, {1e9, 1e9, windowBytes}, {256 << 10, 0, 128 << 10}, {1, 0, windowMin},
-		{0, 16 << 10, windowMin}, {1e9, 16 << 10, windowMin}, {1e9, 256 << 10, 128 << 10}, {1e9, 1 << 20, windowBytes / slowPlaces},
+		{0, 0, windowBytes},
+		{1e9, 0, windowBytes},
+		{1e9, 1e9, windowBytes},
+		{256 << 10, 0, 128 << 10},
+		{1, 0, windowMin},
+		{0, 16 << 10, windowMin},
+		{1e9, 16 << 10, windowMin},
+		{1e9, 256 << 10, 128 << 10},
+		{1e9, 1 << 20, windowBytes / slowPlaces},
 	} {
 		f := fetch{line: new(lines).use(1), how: Pace{Pieces: true, Limit: func() float64 { return c.limit }}}
 		f.line.ask(c.asked)
