@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/looming-project/looming/vfs/backing"
@@ -25,11 +26,16 @@ type shown struct {
 	Streamed
 	dir     string
 	content map[string][]byte
+
+	// mu guards brought.
+	mu      sync.Mutex
 	brought []string
 }
 
 func (s *shown) Bring(path string) error {
+	s.mu.Lock()
 	s.brought = append(s.brought, path)
+	s.mu.Unlock()
 	at := filepath.Join(s.dir, path)
 	if body, ok := s.content[path]; ok {
 		if err := os.WriteFile(at, body, 0o644); err != nil {
