@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/looming-project/looming/server/internal/postgres"
+	"github.com/looming-project/looming/server/internal/session"
 	"github.com/looming-project/looming/vfs/wire"
 )
 
@@ -32,7 +33,7 @@ var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // The least that can be set, in bytes a second: what is slower looks like a peer that has gone, and what somebody waits for
 // would not come while they do.
 const (
-	limitMin  = 16 << 10
+	limitMin  = session.RateMin
 	demandMin = 64 << 10
 )
 

@@ -31,8 +31,8 @@ const (
 	// at once where a machine that has too much to do is late, and the line stood still meanwhile.
 	burstTime = 6 * time.Millisecond
 	lateTime  = 50 * time.Millisecond
-	// rateMin is the least rate: below it, a peer that keeps the pace would count as one that does not take its bytes.
-	rateMin = 16 << 10
+	// RateMin is the least rate: below it, a peer that keeps the pace would count as one that does not take its bytes.
+	RateMin = 16 << 10
 	// debtMax is how far demands push back what is paced.
 	debtMax = 2 * time.Second
 	// turnTime is how long a paced answer waits for those before it, in all; then it goes on beside them. It is well below
@@ -119,7 +119,7 @@ func (l *line) wait(ctx context.Context, at float64, n int) (waited time.Duratio
 func (l *line) reserve(now time.Time, at float64, n int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if at = max(at, rateMin); l.at != at {
+	if at = max(at, RateMin); l.at != at {
 		l.at = at
 		l.bucket.SetLimitAt(now, rate.Limit(at))
 		l.bucket.SetBurstAt(now, l.within(lateTime))

@@ -58,7 +58,7 @@ func TestDemandPassesPaced(t *testing.T) {
 	taken, let := make(chan struct{}), make(chan struct{})
 	for range 2 * windowShare {
 		all.Go(func() {
-			_ = w.Fetch(t.Context(), 1, d.order, Pace{Pieces: true, Rate: rateMin}, &slowTaker{taken: taken, let: let})
+			_ = w.Fetch(t.Context(), 1, d.order, Pace{Pieces: true, Rate: RateMin}, &slowTaker{taken: taken, let: let})
 		})
 	}
 	<-taken // one of them has the turn, and its taker is stuck
@@ -125,7 +125,7 @@ func TestBulkGivesWayToLimitedDemands(t *testing.T) {
 		l := new(lines).use(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		var bulk, demanded bytes.Buffer
-		limit := func() float64 { return rateMin }
+		limit := func() float64 { return RateMin }
 		var all sync.WaitGroup
 		all.Go(func() {
 			_, _ = newSender(ctx, &Service{}, l, Pace{Pieces: true, Limit: limit}, &pace{w: &bulk}).Write(make([]byte, 1<<20))
@@ -133,7 +133,7 @@ func TestBulkGivesWayToLimitedDemands(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		before, began := bulk.Len(), time.Now()
-		_, err := newSender(ctx, &Service{}, l, Pace{Demand: true, Limit: limit}, &pace{w: &demanded}).Write(make([]byte, 4*rateMin))
+		_, err := newSender(ctx, &Service{}, l, Pace{Demand: true, Limit: limit}, &pace{w: &demanded}).Write(make([]byte, 4*RateMin))
 		must(t, err)
 		if took := time.Since(began); took > 4500*time.Millisecond {
 			t.Errorf("four seconds' worth took a demand %v", took)

@@ -71,7 +71,7 @@ func TestLimitedTakesNoPlaces(t *testing.T) {
 	w.exec(t, `insert into assignments (cvd_id, device_id, creator) select id, 2, 'x' from cvds`)
 	var all sync.WaitGroup
 	taken, let := make(chan struct{}), make(chan struct{})
-	limit := func() float64 { return rateMin }
+	limit := func() float64 { return RateMin }
 	ctx, cancel := context.WithCancel(t.Context())
 	for _, how := range []Pace{{Limit: limit}, {Demand: true, Limit: limit}} {
 		all.Go(func() { _ = w.Fetch(ctx, 1, d.order, how, &slowTaker{taken: taken, let: let}) })

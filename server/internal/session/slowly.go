@@ -32,7 +32,7 @@ func (s *slow) Read(b []byte) (int, error) {
 		return s.r.Read(b)
 	}
 	n, err := s.r.Read(b[:min(len(b), upMost)])
-	s.up.SetLimit(rate.Limit(max(limit, rateMin)))
+	s.up.SetLimit(rate.Limit(max(limit, RateMin)))
 	if e := s.up.WaitN(s.ctx, n); e != nil && err == nil {
 		err = e
 	}
